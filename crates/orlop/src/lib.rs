@@ -1,0 +1,15 @@
+//! Orlop: typed documents, conditional and transactional writes, and a cache
+//! that is never stale by accident.
+//!
+//! A module uses only those before it: `document` < `query`, `pack` < `engine`
+//! < `cache` < `collection`. ARCHITECTURE.md is the map.
+
+pub mod cache;
+pub mod collection;
+pub mod document;
+pub mod engine;
+mod error;
+pub mod pack;
+pub mod query;
+
+pub use error::{Error, ErrorKind, FieldError, Outcome, Refusal, RefusalReason, Result};

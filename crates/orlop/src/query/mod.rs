@@ -1,0 +1,5 @@
+//! What a filter, a sort, a projection and an update mean. Pure; MongoDB is the reference.
+
+mod ast;
+
+pub use ast::{Aggregation, ElemMatch, Expr, Path, Pattern, Pred, Projection, Sort, Update};

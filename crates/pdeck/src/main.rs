@@ -1,0 +1,3 @@
+//! PDeck: a personal task deck on Orlop.
+
+fn main() {}
