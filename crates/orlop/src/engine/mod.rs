@@ -2,6 +2,10 @@
 
 mod batch;
 mod clocks;
+#[allow(dead_code)]
+pub(crate) mod kv;
+#[allow(dead_code)]
+pub(crate) mod records;
 
 use std::fmt::Debug;
 use std::pin::Pin;

@@ -10,7 +10,7 @@ use crate::document::Revision;
 use crate::{Error, Result};
 
 /// Largest BSON of one document, in bytes: MongoDB's limit.
-pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// `_v` at the end of a body: type, name with NUL, int64, and the document's closing NUL.
 const TAIL_BYTES: usize = 1 + 3 + 8 + 1;
 const TAIL_HEAD: [u8; 4] = [0x12, b'_', b'v', 0];
