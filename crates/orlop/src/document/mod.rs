@@ -3,5 +3,5 @@
 mod declaration;
 mod revision;
 
-pub use declaration::{Declaration, Direction, IndexSpec, Policy, Timestamps};
+pub use declaration::{CacheMode, Declaration, Direction, IndexSpec, Policy, Timestamps};
 pub use revision::Revision;

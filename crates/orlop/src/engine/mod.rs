@@ -24,7 +24,7 @@ pub use batch::{
     Action, Applied, Batch, Change, Commit, Committed, CommittedChange, Durability, Effect, Guard,
     Put, Resume, Seq, Touch,
 };
-pub use clocks::{Clocks, Tag};
+pub use clocks::{Cell, Clocks, Tag, Tags};
 
 /// A boxed future of a result: what an object-safe asynchronous method returns.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -163,6 +163,13 @@ pub trait Read: Send + Sync {
 pub trait Snapshot: Read {
     /// The last commit it sees; none when the engine has no commit number.
     fn seq(&self) -> Option<Seq>;
+    /// What the collection declares as of this snapshot; the default when it declares nothing.
+    /// No I/O.
+    ///
+    /// A declaration that changes is a commit: it takes a number, moves the clock of its
+    /// collection with [`Clocks::advance_whole`], then becomes visible. So what was cached under
+    /// the scopes and the policy of the old one is not used under the new one.
+    fn declaration(&self, collection: &str) -> Arc<Declaration>;
 }
 
 /// A store. Object-safe; see `crates/orlop-check` for the suite that every engine passes.
