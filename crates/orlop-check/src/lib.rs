@@ -1,1 +1,6 @@
-//! orlop-check.
+//! What proves Orlop: test servers, a conformance suite for engines, checkers of the sources.
+//!
+//! Nothing of the product depends on this crate. Tests that need a server are `harness = false`
+//! targets on `libtest-mimic`; see [`servers::trial`].
+
+pub mod servers;
