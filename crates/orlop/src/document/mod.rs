@@ -1,7 +1,20 @@
-//! What a document is: its id, revision, declared shape and rules. Pure: no I/O, no clock.
+//! What a document is: its id, revision, declared shape and rules. Pure: no I/O, and no clock but
+//! [`Timestamp::now`], which whoever creates a document calls.
 
+mod date;
 mod declaration;
+mod declaration_form;
+mod id;
+mod model;
 mod revision;
+pub mod schema;
+mod shape;
+mod timestamp;
 
+pub use date::Date;
 pub use declaration::{CacheMode, Declaration, Direction, IndexSpec, Policy, Timestamps};
+pub use id::{Id, Key};
+pub use model::{Document, Now, OnDelete, Reference, VariantOf, decode, encode};
 pub use revision::Revision;
+pub use shape::{Known, Shape};
+pub use timestamp::Timestamp;

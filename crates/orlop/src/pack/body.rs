@@ -15,24 +15,6 @@ pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const TAIL_BYTES: usize = 1 + 3 + 8 + 1;
 const TAIL_HEAD: [u8; 4] = [0x12, b'_', b'v', 0];
 
-/// The fields a type knows, for writes that keep what it does not know.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// The declared fields, by their stored names.
-    pub fields: &'static [Known],
-}
-
-/// One declared field.
-#[derive(Debug, Clone, Copy)]
-pub struct Known {
-    /// Stored name.
-    pub name: &'static str,
-    /// The shape of an embedded document.
-    pub nested: Option<fn() -> &'static Shape>,
-    /// The value a reader gives when the field is missing.
-    pub default: Option<fn() -> Bson>,
-}
-
 /// A stored document's BSON, shared: a clone is a reference count.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(Bytes);

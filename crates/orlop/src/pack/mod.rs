@@ -2,4 +2,5 @@
 
 mod body;
 
-pub use body::{Body, Known, Shape};
+pub use crate::document::{Known, Shape};
+pub use body::Body;
