@@ -5,7 +5,15 @@ mod clocks;
 #[allow(dead_code)]
 pub(crate) mod kv;
 #[allow(dead_code)]
+pub(crate) mod log;
+#[allow(dead_code)]
 pub(crate) mod records;
+
+/// The seam below the log, for tests that lose power and fill disks. Not part of the API.
+#[doc(hidden)]
+pub mod testing {
+    pub use super::log::disk::{Disk, DiskFile, RealDisk, Space};
+}
 
 use std::fmt::Debug;
 use std::pin::Pin;
