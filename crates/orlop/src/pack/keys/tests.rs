@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use bson::oid::ObjectId;
 use bson::raw::RawDocumentBuf;
-use bson::{Binary, Bson, DateTime, Decimal128, Timestamp, doc, spec::BinarySubtype};
+use bson::{Binary, Bson, DateTime, Decimal128, Timestamp, bson, doc, spec::BinarySubtype};
 use proptest::prelude::*;
 
 use super::*;
@@ -390,83 +390,61 @@ fn spec(keys: &[&str], sparse: bool) -> IndexSpec {
 }
 
 #[track_caller]
-fn check_keys(keys: &[&str], document: bson::Document, expected: &[&[Bson]], multikey: bool) {
+fn check_keys(keys: &[&str], document: bson::Document, expected: Bson, multikey: bool) {
     let found = index_keys(&spec(keys, false), &raw(document)).unwrap();
-    let mut expected: Vec<Vec<u8>> = expected
-        .iter()
-        .map(|tuple| tuple.iter().flat_map(encoded).collect())
+    let tuples = expected.as_array().unwrap().iter();
+    let mut expected: Vec<Vec<u8>> = tuples
+        .map(|tuple| tuple.as_array().unwrap().iter().flat_map(encoded).collect())
         .collect();
     expected.sort();
-    assert_eq!(
-        found,
-        IndexKeys {
-            keys: expected,
-            multikey
-        }
-    );
+    let keys = expected;
+    assert_eq!(found, IndexKeys { keys, multikey });
 }
 
 #[test]
 fn arrays_give_a_key_for_each_element() {
-    let (null, undefined) = (Bson::Null, Bson::Undefined);
-    let one = Bson::Int32(1);
-    let two = Bson::Int32(2);
-    check_keys(&["a"], doc! {"a": 1}, &[&[one.clone()]], false);
-    check_keys(&["a"], doc! {}, &[&[null.clone()]], false);
-    check_keys(
-        &["a"],
-        doc! {"a": [1, 2, 1]},
-        &[&[one.clone()], &[two.clone()]],
-        true,
-    );
-    check_keys(&["a"], doc! {"a": []}, &[&[undefined.clone()]], true);
-    check_keys(
-        &["a"],
-        doc! {"a": [[1, 2]]},
-        &[&[Bson::Array(vec![one.clone(), two.clone()])]],
-        true,
-    );
-    check_keys(&["a.b"], doc! {"a": 5}, &[&[null.clone()]], false);
-    check_keys(&["a.b"], doc! {"a": []}, &[&[null.clone()]], true);
+    let (plain, multi) = (false, true);
+    check_keys(&["a"], doc! {"a": 1}, bson!([[1]]), plain);
+    check_keys(&["a"], doc! {}, bson!([[null]]), plain);
+    check_keys(&["a"], doc! {"a": [1, 2, 1]}, bson!([[1], [2]]), multi);
+    check_keys(&["a"], doc! {"a": []}, bson!([[(Bson::Undefined)]]), multi);
+    check_keys(&["a"], doc! {"a": [[1, 2]]}, bson!([[[1, 2]]]), multi);
+    check_keys(&["a.b"], doc! {"a": 5}, bson!([[null]]), plain);
+    check_keys(&["a.b"], doc! {"a": []}, bson!([[null]]), multi);
     check_keys(
         &["a.b"],
         doc! {"a": [{"b": 1}, {}, 7]},
-        &[&[one.clone()], &[null.clone()]],
-        true,
+        bson!([[1], [null]]),
+        multi,
     );
     check_keys(
         &["a.b"],
         doc! {"a": [{"b": [1, 2]}]},
-        &[&[one.clone()], &[two.clone()]],
-        true,
+        bson!([[1], [2]]),
+        multi,
     );
-    check_keys(&["a.b"], doc! {"a": [[{"b": 1}]]}, &[&[null.clone()]], true);
-    check_keys(
-        &["a.b", "a.c"],
-        doc! {"a": [{"b": 1, "c": 2}, {"c": 1}]},
-        &[&[one.clone(), two.clone()], &[null.clone(), one.clone()]],
-        true,
-    );
+    check_keys(&["a.b"], doc! {"a": [[{"b": 1}]]}, bson!([[null]]), multi);
+    let inner = doc! {"a": [{"b": 1, "c": 2}, {"c": 1}]};
+    check_keys(&["a.b", "a.c"], inner, bson!([[1, 2], [null, 1]]), multi);
     check_keys(
         &["a", "x"],
         doc! {"a": [1, 2], "x": 2},
-        &[&[one.clone(), two.clone()], &[two.clone(), two.clone()]],
-        true,
+        bson!([[1, 2], [2, 2]]),
+        multi,
     );
-    check_keys(&["a.0"], doc! {"a": [2, 1]}, &[&[two.clone()]], true);
+    check_keys(&["a.0"], doc! {"a": [2, 1]}, bson!([[2]]), multi);
     check_keys(
         &["a.1.b"],
         doc! {"a": [{"b": 1}, {"b": 2}]},
-        &[&[two.clone()]],
-        true,
+        bson!([[2]]),
+        multi,
     );
-    let inner = Bson::Array(vec![one.clone(), two]);
-    check_keys(&["a.0"], doc! {"a": [[1, 2], 3]}, &[&[inner]], true);
+    check_keys(&["a.0"], doc! {"a": [[1, 2], 3]}, bson!([[[1, 2]]]), multi);
     check_keys(
         &["a", "a.b"],
         doc! {"a": {"b": 1}},
-        &[&[doc! {"b": 1}.into(), one]],
-        false,
+        bson!([[{"b": 1}, 1]]),
+        plain,
     );
 }
 
