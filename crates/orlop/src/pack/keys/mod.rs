@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 pub use extract::{IndexKeys, index_keys, sort_key, sort_key_of, sort_position};
 
-pub use read::{describe, value_len};
+pub use read::{describe, entry_id, value_len};
 pub use scope::{pinned_scope, scope_keys};
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Where an encoded value ends, and how `explain` shows one.
 
 use super::{ESCAPED, TEXT_END, number, tag};
-use crate::document::Direction;
+use crate::document::{Direction, IndexSpec};
+use crate::{Error, Result};
 
 /// Length of the encoded value at the start of `bytes`; none when there is no whole one.
 pub fn value_len(bytes: &[u8], direction: Direction) -> Option<usize> {
@@ -12,6 +13,29 @@ pub fn value_len(bytes: &[u8], direction: Direction) -> Option<usize> {
     let mut walk = Walk { bytes, at: 0, flip };
     walk.value()?;
     Some(walk.at)
+}
+
+/// The id's key behind the key values of an index entry, given without the entry's prefix.
+///
+/// # Errors
+/// `Corrupt` when the key values are not those of the index, or no id follows.
+pub fn entry_id<'a>(spec: &IndexSpec, entry: &'a [u8]) -> Result<&'a [u8]> {
+    let mut id = entry;
+    for (_, direction) in &spec.keys {
+        let rest = value_len(id, *direction).and_then(|length| id.get(length..));
+        id = rest.ok_or_else(|| damaged(spec, entry))?;
+    }
+    match value_len(id, Direction::Ascending) {
+        Some(length) if length == id.len() => Ok(id),
+        _ => Err(damaged(spec, entry)),
+    }
+}
+
+fn damaged(spec: &IndexSpec, entry: &[u8]) -> Error {
+    let (name, length) = (&spec.name, entry.len());
+    Error::corrupt(format!(
+        "index {name}: an entry of {length} bytes cannot be read"
+    ))
 }
 
 /// An encoded ascending value, or the beginning of one, for people. Lossy.

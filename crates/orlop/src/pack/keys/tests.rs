@@ -140,6 +140,7 @@ fn value() -> impl Strategy<Value = Bson> {
         1 => text().prop_map(Bson::Symbol),
         1 => text().prop_map(Bson::JavaScriptCode),
         1 => Just(Bson::Null),
+        1 => Just(Bson::Undefined),
         1 => Just(Bson::MinKey),
         1 => Just(Bson::MaxKey),
         1 => any::<bool>().prop_map(Bson::Boolean),
@@ -483,6 +484,28 @@ fn a_key_over_the_limit_is_refused() {
         error.message(),
         "index i: key of 32771 bytes is over the limit of 32768"
     );
+}
+
+#[test]
+fn an_entry_ends_with_the_id() {
+    let mut spec = spec(&["a", "b"], false);
+    spec.keys[1].1 = Direction::Descending;
+    let keys = index_keys(&spec, &raw(doc! {"a": "x\0", "b": [1, decimal("0.1")]})).unwrap();
+    let id = encode_id(&Bson::from("id")).unwrap();
+    for key in keys.keys {
+        let entry = [&key[..], &id].concat();
+        assert_eq!(entry_id(&spec, &entry).unwrap(), id);
+        for damaged in [
+            &entry[..key.len()],
+            &entry[..entry.len() - 1],
+            &[&entry[..], &[0]].concat(),
+        ] {
+            assert_eq!(
+                entry_id(&spec, damaged).unwrap_err().kind(),
+                ErrorKind::Corrupt
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Values: their types, their one total order, and arithmetic, as MongoDB has them.
 //!
-//! Order across types: MinKey, undefined and null, numbers, strings and symbols, documents,
+//! Order across types: MinKey, undefined, null, numbers, strings and symbols, documents,
 //! arrays, binary, ObjectId, booleans, dates, timestamps, regular expressions, DBPointer, code,
 //! code with scope, MaxKey. Numbers of the four types compare by their exact value.
 
@@ -21,7 +21,7 @@ pub use view::{Fields, FieldsIter, Malformed, Pointer, View, array_index};
 mod tests;
 
 /// MongoDB's order of two values. Total: NaN is equal to itself and below every number,
-/// -0 is equal to 0, undefined is equal to null, a symbol to the string of its text.
+/// -0 is equal to 0, a symbol is equal to the string of its text.
 ///
 /// # Cost
 /// No allocation; `O(bytes up to the first difference)`.
@@ -111,21 +111,22 @@ impl<'a> View<'a> {
     pub fn rank(self) -> u8 {
         match self {
             Self::MinKey => 0,
-            Self::Undefined | Self::Null => 1,
-            Self::Double(_) | Self::Int32(_) | Self::Int64(_) | Self::Decimal(_) => 2,
-            Self::Str(_) | Self::Symbol(_) => 3,
-            Self::Document(_) => 4,
-            Self::Array(_) => 5,
-            Self::Binary(..) => 6,
-            Self::ObjectId(_) => 7,
-            Self::Bool(_) => 8,
-            Self::Date(_) => 9,
-            Self::Timestamp(_) => 10,
-            Self::Regex(..) => 11,
-            Self::Pointer(_) => 12,
-            Self::Code(_) => 13,
-            Self::CodeScope(..) => 14,
-            Self::MaxKey => 15,
+            Self::Undefined => 1,
+            Self::Null => 2,
+            Self::Double(_) | Self::Int32(_) | Self::Int64(_) | Self::Decimal(_) => 3,
+            Self::Str(_) | Self::Symbol(_) => 4,
+            Self::Document(_) => 5,
+            Self::Array(_) => 6,
+            Self::Binary(..) => 7,
+            Self::ObjectId(_) => 8,
+            Self::Bool(_) => 9,
+            Self::Date(_) => 10,
+            Self::Timestamp(_) => 11,
+            Self::Regex(..) => 12,
+            Self::Pointer(_) => 13,
+            Self::Code(_) => 14,
+            Self::CodeScope(..) => 15,
+            Self::MaxKey => 16,
         }
     }
 
