@@ -13,6 +13,7 @@ pub(crate) mod records;
 #[doc(hidden)]
 pub mod testing {
     pub use super::log::disk::{Disk, DiskFile, RealDisk, Space};
+    pub use super::log::faulty::{Crash, FaultyDisk};
 }
 
 use std::fmt::Debug;

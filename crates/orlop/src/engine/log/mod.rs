@@ -8,8 +8,15 @@
 //! - After a failed write or sync nothing is written again, and the sync is not retried.
 
 pub(crate) mod disk;
+pub(crate) mod faulty;
+mod files;
+mod frame;
 mod memory;
+mod open;
+mod reader;
 mod record;
+mod scan;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +34,9 @@ pub(crate) use disk::{Disk, DiskFile, RealDisk, Space};
 #[allow(unused_imports)]
 pub(crate) use record::{Record, RecordChange};
 
+use files::Files;
 use memory::{MemoryLog, MemoryReader};
+use reader::FileReader;
 
 /// How large the log's files are and how long they are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +129,7 @@ pub(crate) struct Log(Place);
 
 #[derive(Debug, Clone)]
 enum Place {
+    Files(Arc<Files>),
     Memory(Arc<MemoryLog>),
 }
 
@@ -141,8 +151,8 @@ impl Log {
         opening: Opening,
         disk: Arc<dyn Disk>,
     ) -> Result<(Self, Recovered)> {
-        let _ = (dir, options, opening, disk);
-        Err(Error::unsupported("no log on disk in this build"))
+        let (files, recovered) = open::open(dir, options, opening, disk)?;
+        Ok((Self(Place::Files(Arc::new(files))), recovered))
     }
 
     /// A log that lives in this process and keeps about `retention_bytes`, for the memory engine.
@@ -166,6 +176,7 @@ impl Log {
     /// One write call for all of them; a new segment costs four syncs more.
     pub(crate) fn append(&self, records: &[Arc<Record>]) -> Result<()> {
         match &self.0 {
+            Place::Files(log) => log.append(records),
             Place::Memory(log) => log.append(records),
         }
     }
@@ -180,6 +191,7 @@ impl Log {
     /// One fdatasync, none when nothing was appended since the last. Other threads may append.
     pub(crate) fn sync(&self) -> Result<()> {
         match &self.0 {
+            Place::Files(log) => log.sync(),
             Place::Memory(_) => Ok(()),
         }
     }
@@ -191,6 +203,7 @@ impl Log {
     /// As [`Log::sync`].
     pub(crate) fn close(&self) -> Result<()> {
         match &self.0 {
+            Place::Files(log) => log.close(),
             Place::Memory(_) => Ok(()),
         }
     }
@@ -201,28 +214,29 @@ impl Log {
     /// `NotFound`: records behind `after` were dropped already; start again from a snapshot.
     pub(crate) fn read_from(&self, after: Seq) -> Result<Reader> {
         match &self.0 {
+            Place::Files(log) => Ok(Reader(ReaderPlace::Files(Box::new(FileReader::new(
+                log, after,
+            )?)))),
             Place::Memory(log) => Ok(Reader(ReaderPlace::Memory(MemoryReader::new(log, after)?))),
         }
     }
 
     /// Drops whole old segments, past the bytes or the age to keep, whose records are all at or
-    /// below `floor` (what the store below has made durable). Says how many. Works on a log that
-    /// is closed for writes too.
+    /// below `floor` (what the store below has made durable). Says how many.
     ///
     /// # Errors
-    /// `Unavailable`: a file could not be removed; try again later.
+    /// `Unavailable`: a file could not be removed, try again later; or the log is closed for writes.
     pub(crate) fn retain(&self, floor: Seq, now_ms: i64) -> Result<usize> {
         match &self.0 {
-            Place::Memory(_) => {
-                let _ = (floor, now_ms);
-                Ok(0)
-            }
+            Place::Files(log) => log.retain(floor, now_ms),
+            Place::Memory(_) => Ok(0),
         }
     }
 
     /// The oldest record that can still be there: reading from the number before it works.
     pub(crate) fn first_seq(&self) -> Seq {
         match &self.0 {
+            Place::Files(log) => log.first_seq(),
             Place::Memory(log) => log.first_seq(),
         }
     }
@@ -230,6 +244,7 @@ impl Log {
     /// The last record appended.
     pub(crate) fn last_seq(&self) -> Seq {
         match &self.0 {
+            Place::Files(log) => log.last_seq(),
             Place::Memory(log) => log.last_seq(),
         }
     }
@@ -237,6 +252,7 @@ impl Log {
     /// Bytes on disk; in memory, about what the records take.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.0 {
+            Place::Files(log) => log.bytes(),
             Place::Memory(log) => log.bytes(),
         }
     }
@@ -251,6 +267,7 @@ impl Log {
     /// One call of the system, about a microsecond.
     pub(crate) fn space(&self) -> Result<Space> {
         match &self.0 {
+            Place::Files(log) => log.space(),
             Place::Memory(_) => Ok(Space {
                 free: u64::MAX,
                 total: 0,
@@ -267,9 +284,19 @@ impl Log {
     /// Reads the whole log, one segment in memory at a time.
     pub(crate) fn verify(&self) -> Result<Vec<Damage>> {
         match &self.0 {
+            Place::Files(log) => verify::verify_open(log),
             Place::Memory(_) => Ok(Vec::new()),
         }
     }
+}
+
+/// Lists what is damaged in the log in `dir`, which nobody has open. A torn tail is no damage.
+/// Changes nothing.
+///
+/// # Errors
+/// `Unavailable`: the folder or a file cannot be read. `Unsupported`: written by a newer program.
+pub(crate) fn verify_folder(dir: &Path, disk: &dyn Disk) -> Result<Vec<Damage>> {
+    verify::verify_folder(dir, disk)
 }
 
 /// Reads records in order. Holds its own files; never blocks a writer.
@@ -278,6 +305,7 @@ pub(crate) struct Reader(ReaderPlace);
 
 #[derive(Debug)]
 enum ReaderPlace {
+    Files(Box<FileReader>),
     Memory(MemoryReader),
 }
 
@@ -291,6 +319,7 @@ impl Reader {
     /// - `Unavailable`: a file cannot be read.
     pub(crate) fn next(&mut self, through: Seq) -> Result<Option<Arc<Record>>> {
         match &mut self.0 {
+            ReaderPlace::Files(reader) => reader.next(through),
             ReaderPlace::Memory(reader) => reader.next(through),
         }
     }
