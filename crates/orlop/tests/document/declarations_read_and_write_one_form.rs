@@ -1,3 +1,5 @@
+//! A declaration, from JSON or BSON, has one form.
+
 use bson::{Document, doc};
 use orlop::ErrorKind;
 use orlop::document::{Declaration, Direction, IndexSpec, Timestamps};

@@ -1,3 +1,5 @@
+//! Ids, instants and days through BSON and JSON.
+
 use bson::oid::ObjectId;
 use bson::{Bson, doc};
 use orlop::document::{Date, Id, Timestamp};

@@ -1,3 +1,5 @@
+//! The schema subset refuses just what it says.
+
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use orlop::ErrorKind;
 use orlop::document::schema::Validator;
