@@ -103,7 +103,3 @@ pub struct Sort {
 /// Which fields of a document are returned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection;
-
-/// What an update does.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Update;

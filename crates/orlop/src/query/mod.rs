@@ -2,7 +2,9 @@
 
 mod ast;
 mod eval;
+pub mod update;
 pub mod value;
 
-pub use ast::{Aggregation, ElemMatch, Expr, Path, Pattern, Pred, Projection, Sort, Update};
+pub use ast::{Aggregation, ElemMatch, Expr, Path, Pattern, Pred, Projection, Sort};
 pub use eval::{Match, Matcher};
+pub use update::{Update, Updated};
