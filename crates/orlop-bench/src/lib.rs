@@ -1,1 +1,139 @@
-//! orlop-bench.
+//! What the benchmarks share: documents of a stated size, stores in temporary folders, many callers.
+//!
+//! Every benchmark group holds a baseline and ours under the same load; `cargo run -p orlop-bench`
+//! prints their ratios from the last run. docs/benchmarks.md has the figures and what they taught.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::{Document, doc, oid::ObjectId};
+use orlop::document::{Declaration, IndexSpec};
+use orlop::{Orlop, Settings};
+use tokio::runtime::Runtime;
+
+/// A runtime as a service has it.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts")
+}
+
+/// The two indexes of the documents below.
+pub fn declaration() -> Declaration {
+    use orlop::document::Direction::{Ascending, Descending};
+    Declaration {
+        indexes: vec![
+            IndexSpec::on([("userId", Ascending), ("priority", Descending)]),
+            IndexSpec::on([("userId", Ascending), ("dueDate", Ascending)]),
+        ],
+        scopes: vec![vec!["userId".to_owned()]],
+        ..Declaration::default()
+    }
+}
+
+/// The id of document `n`: twelve bytes that do not rise with `n`, as ids of many clients do not.
+pub fn id(n: u64) -> ObjectId {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&mix(n).to_be_bytes());
+    bytes[8..].copy_from_slice(&(n as u32).to_be_bytes());
+    ObjectId::from_bytes(bytes)
+}
+
+/// Document `n` of `users` users: a task of about 500 bytes of BSON.
+pub fn task(n: u64, users: u64) -> Document {
+    doc! {
+        "_id": id(n),
+        "title": format!("task number {n}"),
+        "description": WORDS[(n % 4) as usize].repeat(4),
+        "userId": id(n % users),
+        "priority": (mix(n) % 10) as f64,
+        "dueDate": bson::DateTime::from_millis(1_700_000_000_000 + (mix(n) % 1_000_000) as i64 * 1_000),
+        "status": "TODO",
+        "tags": ["deck", "stores"],
+    }
+}
+
+const WORDS: [&str; 4] = [
+    "caulk the seams of the orlop and count the casks; ",
+    "mend what the storm has torn before the tide turns; ",
+    "write to the owners about the rigging and its price; ",
+    "ask the carpenter for planks, nails and a saw blade; ",
+];
+
+/// A number that looks random and is the same in every run.
+pub fn mix(n: u64) -> u64 {
+    let mut z = n
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .wrapping_add(0x1234_5678_9ABC_DEF1);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A store in a temporary folder, with the collection `tasks` declared. The folder goes with it.
+pub struct Store {
+    /// The store.
+    pub db: Orlop,
+    /// Its folder.
+    pub folder: tempfile::TempDir,
+}
+
+impl Store {
+    /// Opens an empty store.
+    pub fn new(runtime: &Runtime) -> Self {
+        Self::with(runtime, Settings::default())
+    }
+
+    /// Opens an empty store with settings.
+    pub fn with(runtime: &Runtime, settings: Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder is made");
+        let path = folder.path().join("store");
+        let path = path.to_str().expect("temporary paths are UTF-8").to_owned();
+        let db = runtime.block_on(async {
+            let db = Orlop::open_with(&path, settings)
+                .await
+                .expect("the store opens");
+            let declared = db.declare("tasks", &declaration()).await;
+            declared.expect("the declaration is sound");
+            db
+        });
+        Self { db, folder }
+    }
+
+    /// Fills it with documents `0..count` of `users` users.
+    pub fn filled(self, runtime: &Runtime, count: u64, users: u64) -> Self {
+        let documents = (0..count).map(|n| task(n, users));
+        let written = runtime.block_on(self.db.raw("tasks").put_many(documents));
+        assert_eq!(written.expect("the documents are stored"), count);
+        self
+    }
+}
+
+/// Runs `work(n)` for `n` in `0..count`, split over `callers` tasks; the wall-clock time of all.
+pub fn timed<F, Fut>(runtime: &Runtime, callers: u64, count: u64, work: F) -> Duration
+where
+    F: Fn(u64) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let work = Arc::new(work);
+    runtime.block_on(async {
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..callers)
+            .map(|caller| {
+                let work = Arc::clone(&work);
+                tokio::spawn(async move {
+                    let mut n = caller;
+                    while n < count {
+                        work(n).await;
+                        n += callers;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("a caller does not panic");
+        }
+        started.elapsed()
+    })
+}

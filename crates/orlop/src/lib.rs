@@ -12,4 +12,5 @@ mod error;
 pub mod pack;
 pub mod query;
 
+pub use collection::{Orlop, Settings};
 pub use error::{Error, ErrorKind, FieldError, Outcome, Refusal, RefusalReason, Result};

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bson::Bson;
 
+use super::Tag;
 use crate::document::Revision;
 use crate::pack::{Body, Shape};
 use crate::query::{Expr, Update};
@@ -109,6 +110,20 @@ pub struct Batch {
     pub deadline: Option<Instant>,
     /// Who wrote it, for the feed. Free text, short.
     pub origin: Option<Arc<str>>,
+    /// Store documents as given: no timestamps, no defaults. For imports and restores.
+    pub verbatim: bool,
+    /// Refuse it as `Conflict` when one of these clocks has moved: what a transaction has read.
+    pub unmoved: Option<Unmoved>,
+}
+
+/// Clocks that must stand where a snapshot saw them. Engines without clocks of their own answer
+/// `Unsupported`.
+#[derive(Debug, Clone)]
+pub struct Unmoved {
+    /// The clocks, each with its collection's name.
+    pub tags: Vec<(Tag, Arc<str>)>,
+    /// The commit the snapshot sees.
+    pub since: Seq,
 }
 
 /// What a change did.

@@ -4,6 +4,7 @@ mod batch;
 mod clocks;
 #[allow(dead_code)]
 pub(crate) mod kv;
+mod local;
 #[allow(dead_code)]
 pub(crate) mod log;
 #[allow(dead_code)]
@@ -31,9 +32,10 @@ use crate::query::{Expr, Projection, Sort};
 
 pub use batch::{
     Action, Applied, Batch, Change, Commit, Committed, CommittedChange, Durability, Effect, Guard,
-    Put, Resume, Seq, Touch,
+    Put, Resume, Seq, Touch, Unmoved,
 };
 pub use clocks::{Cell, Clocks, Tag, Tags};
+pub use local::{Local, LocalSettings};
 
 /// A boxed future of a result: what an object-safe asynchronous method returns.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

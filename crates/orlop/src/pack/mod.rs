@@ -2,6 +2,8 @@
 
 mod body;
 pub mod keys;
+mod merge;
 
 pub use crate::document::{Known, Shape};
 pub use body::Body;
+pub use merge::merge;
