@@ -197,3 +197,18 @@ fn check_rename(from: &str, source: &[Part<'_>], to: &str, target: &[Part<'_>]) 
     }
     Ok(())
 }
+
+impl Update {
+    /// The document an upsert creates.
+    ///
+    /// # Errors
+    /// `Unsupported`, for now.
+    pub fn insert(
+        &self,
+        _id: Option<&Bson>,
+        _filter: &crate::query::Expr,
+        _now: DateTime,
+    ) -> Result<RawDocumentBuf> {
+        Err(crate::Error::unsupported("upserts"))
+    }
+}
