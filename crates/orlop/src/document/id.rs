@@ -10,6 +10,7 @@ use bson::Bson;
 use bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Value;
 use crate::{Error, Result};
 
 /// What a document can be named by: an [`Id`], or a bare ObjectId, string, integer or UUID.
@@ -18,7 +19,7 @@ use crate::{Error, Result};
     label = "not an id",
     note = "use `Id<T>` (an ObjectId), `Id<T, String>`, `Id<T, i64>` or `Id<T, Uuid>`"
 )]
-pub trait Key: Serialize + for<'de> Deserialize<'de> + Clone + Send + Sync + 'static {
+pub trait Key: Value + Clone + Send + Sync + 'static {
     /// The stored value.
     fn bson(&self) -> Bson;
     /// The key that a stored value is.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::field::At;
 use super::{Declaration, Key, Revision, Shape, Timestamp};
 use crate::{Error, FieldError, Result};
 
@@ -22,9 +23,16 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
     const FIELDS: &'static [&'static str];
     /// The type of its id.
     type Id: Key;
+    /// Its fields, for filters, sorts and updates.
+    type Fields: At;
 
     /// Its id.
     fn id(&self) -> Self::Id;
+
+    /// Its fields. `Task::title()` and `Task::fields().title()` are the same.
+    fn fields() -> Self::Fields {
+        Self::Fields::at("".into())
+    }
 
     /// Indexes, schema, scopes, defaults and the rest. Built once a process.
     fn declaration() -> &'static Declaration;
@@ -148,8 +156,12 @@ pub fn encode<T: Document>(document: &T) -> Result<bson::RawDocumentBuf> {
 /// One walk of the bytes.
 pub fn decode<T: Document>(bytes: &[u8]) -> Result<T> {
     bson::deserialize_from_slice(bytes).map_err(|error| {
+        // The derive's messages name the field and hold no value; others are not passed on.
+        let why = error
+            .message
+            .unwrap_or_else(|| "malformed bytes".to_owned());
         Error::invalid(format!(
-            "a stored document of {} does not fit its type: {error}",
+            "a stored document of {} does not fit its type: {why}",
             T::COLLECTION
         ))
     })

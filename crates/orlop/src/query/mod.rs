@@ -2,6 +2,7 @@
 
 mod ast;
 mod eval;
+pub mod typed;
 pub mod update;
 pub mod value;
 
