@@ -72,7 +72,16 @@ async fn a_position_of_another_life_or_of_no_feed_is_refused() {
 async fn the_feed_ends_when_the_store_closes() {
     let db = memory().await;
     let mut feed = db.changes(None).await.unwrap();
+    let kept = db.snapshot().await.unwrap();
     db.close().await.unwrap();
-    drop(db);
     assert!(feed.next().await.is_none());
+    assert!(kept.get_many("notes", &[1.into()]).await.unwrap()[0].is_none());
+    let read = db
+        .engine()
+        .get_many("notes", &[1.into()])
+        .await
+        .unwrap_err();
+    assert_eq!(read.kind(), ErrorKind::Closed);
+    let write = db.raw("notes").put(doc! { "_id": 1 }).await.unwrap_err();
+    assert_eq!(write.kind(), ErrorKind::Closed);
 }

@@ -2,12 +2,10 @@
 
 mod batch;
 mod clocks;
-#[allow(dead_code)]
 pub(crate) mod kv;
 mod local;
 #[allow(dead_code)]
 pub(crate) mod log;
-#[allow(dead_code)]
 pub(crate) mod records;
 
 /// The seam below the log, for tests that lose power and fill disks. Not part of the API.

@@ -5,7 +5,7 @@
 //! goes wrong in any other order.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use super::catalog::Catalog;
 use super::group::Group;
 use super::housekeeping::Chore;
 use super::prepare::{Prepared, Step};
-use crate::engine::kv::{Kv, View};
+use crate::engine::kv::{KeyRange, Kv, Pairs, View};
 use crate::engine::log::Log;
 use crate::engine::{Clocks, Commit, Durability, Seq};
 use crate::{Error, ErrorKind, Outcome, Result};
@@ -42,9 +42,10 @@ pub(crate) struct Shared {
     pub(crate) published: ArcSwap<Published>,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) log: Log,
-    pub(crate) kv: Box<dyn Kv>,
-    /// Tells feeds that something was published.
-    pub(crate) news: watch::Sender<Seq>,
+    /// None once the store is closed, so that its files are free.
+    kv: RwLock<Option<Box<dyn Kv>>>,
+    /// Tells feeds what was published last; none once the store is closed.
+    pub(crate) news: watch::Sender<Option<Seq>>,
     queue: Mutex<Queue>,
     wake: Condvar,
     /// Writes are refused below this many free bytes.
@@ -80,11 +81,11 @@ impl Shared {
         feed_bytes: u64,
     ) -> Self {
         Self {
-            news: watch::Sender::new(published.seq),
+            news: watch::Sender::new(Some(published.seq)),
             published: ArcSwap::from_pointee(published),
             clocks,
             log,
-            kv,
+            kv: RwLock::new(Some(kv)),
             queue: Mutex::new(Queue {
                 requests: VecDeque::new(),
                 parked: false,
@@ -104,7 +105,7 @@ impl Shared {
     pub(crate) fn push(&self, request: Request) -> Result<()> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.closed {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+            return Err(closed());
         }
         queue.requests.push_back(request);
         let parked = queue.parked;
@@ -115,6 +116,45 @@ impl Shared {
         Ok(())
     }
 
+    /// Does something with the key-value store.
+    ///
+    /// # Errors
+    /// `Closed` after [`Shared::release`].
+    pub(crate) fn with_kv<T>(&self, work: impl FnOnce(&dyn Kv) -> Result<T>) -> Result<T> {
+        let kv = self.kv.read().unwrap_or_else(PoisonError::into_inner);
+        match kv.as_deref() {
+            Some(kv) => work(kv),
+            None => Err(closed()),
+        }
+    }
+
+    /// What is published now.
+    ///
+    /// # Errors
+    /// `Closed` after [`Shared::release`].
+    pub(crate) fn now(&self) -> Result<Arc<Published>> {
+        let published = self.published.load_full();
+        match self.news.borrow().is_some() {
+            true => Ok(published),
+            false => Err(closed()),
+        }
+    }
+
+    /// Lets go of the files and ends the feeds. Snapshots that are held stay readable.
+    pub(crate) fn release(&self) {
+        self.news.send_replace(None);
+        let seq = self.published.load().seq;
+        self.published.store(Arc::new(Published {
+            seq,
+            view: Arc::new(ClosedView),
+            catalog: Arc::default(),
+        }));
+        self.kv
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
     /// Whether the store takes requests.
     ///
     /// # Errors
@@ -122,7 +162,7 @@ impl Shared {
     pub(crate) fn health(&self) -> Result<()> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         match (queue.closed, &queue.poison) {
-            (true, _) => Err(Error::new(ErrorKind::Closed, "the store is closed")),
+            (true, _) => Err(closed()),
             (false, Some(error)) => Err(refusal(error)),
             (false, None) => Ok(()),
         }
@@ -150,6 +190,23 @@ impl Shared {
         let most = most.min(queue.requests.len());
         queue.requests.drain(..most).collect()
     }
+}
+
+/// What readers find after the close.
+struct ClosedView;
+
+impl View for ClosedView {
+    fn get(&self, _: &[u8]) -> Result<Option<bytes::Bytes>> {
+        Err(closed())
+    }
+
+    fn range(&self, _: &KeyRange, _: bool) -> Pairs {
+        Box::new(std::iter::once(Err(closed())))
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store is closed")
 }
 
 /// The committer's own state.
@@ -320,13 +377,15 @@ impl Committer {
             catalog: group.catalog,
         }));
         // 5. The feed; the answers follow.
-        self.shared.news.send_replace(group.seq);
+        self.shared.news.send_replace(Some(group.seq));
         Ok(())
     }
 
     fn store(&self, group: &mut Group) -> Result<Arc<dyn View>> {
-        self.shared.kv.write(&mut group.drain_pairs())?;
-        self.shared.kv.view()
+        self.shared.with_kv(|kv| {
+            kv.write(&mut group.drain_pairs())?;
+            kv.view()
+        })
     }
 
     fn poisoned(&mut self, error: Error) -> Error {

@@ -21,7 +21,7 @@ pub(super) fn open(shared: &Arc<Shared>, incarnation: u128, after: Option<Resume
     let news = shared.news.subscribe();
     let after = match after {
         Some(resume) => position(&resume, incarnation)?,
-        None => shared.published.load().seq,
+        None => shared.now()?.seq,
     };
     let state = State {
         reader: shared.log.read_from(after)?,
@@ -33,19 +33,21 @@ pub(super) fn open(shared: &Arc<Shared>, incarnation: u128, after: Option<Resume
 
 struct State {
     reader: Reader,
-    news: watch::Receiver<Seq>,
+    news: watch::Receiver<Option<Seq>>,
     incarnation: u128,
 }
 
 async fn next(mut state: State) -> Result<Option<(Committed, State)>> {
     loop {
-        let published = *state.news.borrow_and_update();
+        let Some(published) = *state.news.borrow_and_update() else {
+            // The store closed: the feed ends where it is.
+            return Ok(None);
+        };
         match state.reader.next(published)? {
             Some(record) if record.changes.is_empty() => {}
             Some(record) => {
                 return Ok(Some((committed(&record, state.incarnation)?, state)));
             }
-            // The store closed: the feed ends where it is.
             None if state.news.changed().await.is_err() => return Ok(None),
             None => {}
         }

@@ -78,7 +78,7 @@ fn round(shared: &Shared, retained: &mut Instant) -> Result<()> {
 /// Drops old history, once what it says is durable in the key-value store.
 fn retain(shared: &Shared) -> Result<()> {
     let floor = shared.published.load().seq;
-    shared.kv.flush()?;
+    shared.with_kv(|kv| kv.flush())?;
     let now_ms = bson::DateTime::now().timestamp_millis();
     shared.log.retain(floor, now_ms).map(|_| ())
 }

@@ -188,8 +188,20 @@ impl Local {
         self.folder.as_deref()
     }
 
-    fn now(&self) -> Arc<Published> {
-        self.shared.published.load_full()
+    /// Bytes the store takes on disk, the log included; 0 in memory and after the close.
+    ///
+    /// # Cost
+    /// Asks the file system about each file.
+    pub fn disk_bytes(&self) -> u64 {
+        let pairs = self.shared.with_kv(|kv| Ok(kv.disk_bytes())).unwrap_or(0);
+        match self.folder {
+            Some(_) => pairs + self.shared.log.bytes(),
+            None => 0,
+        }
+    }
+
+    fn now(&self) -> Result<Arc<Published>> {
+        self.shared.now()
     }
 
     async fn submit(&self, batch: Prepared) -> Result<Commit> {
@@ -223,6 +235,7 @@ impl Local {
         let last = self.shared.published.load().seq;
         let log = &self.shared.log;
         let closed = recovery::mark(log, last, recovery::CLOSED).and_then(|()| log.close());
+        self.shared.release();
         self.lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -267,14 +280,14 @@ impl Read for Local {
         collection: &'a str,
         ids: &'a [Bson],
     ) -> Reply<'a, Vec<Option<Stored>>> {
-        let published = self.now();
-        Box::pin(std::future::ready(reads::get_many(
-            &published, collection, ids,
-        )))
+        let found = self.now();
+        let found = found.and_then(|published| reads::get_many(&published, collection, ids));
+        Box::pin(std::future::ready(found))
     }
 
     fn query(&self, query: Query) -> Reply<'_, Rows> {
-        Box::pin(reads::query(self.now(), query))
+        let published = self.now();
+        Box::pin(async move { reads::query(published?, query).await })
     }
 
     fn aggregate<'a>(&'a self, _: &'a str, _: &'a [Document]) -> Reply<'a, Rows> {
@@ -282,11 +295,13 @@ impl Read for Local {
     }
 
     fn count(&self, query: Query) -> Reply<'_, u64> {
-        Box::pin(reads::count(self.now(), query))
+        let published = self.now();
+        Box::pin(async move { reads::count(published?, query).await })
     }
 
     fn explain(&self, query: Query) -> Reply<'_, Explain> {
-        Box::pin(reads::explain(self.now(), query))
+        let published = self.now();
+        Box::pin(async move { reads::explain(published?, query).await })
     }
 }
 
@@ -319,8 +334,11 @@ impl Engine for Local {
     }
 
     fn snapshot(&self) -> Reply<'_, Arc<dyn Snapshot>> {
-        let snapshot: Arc<dyn Snapshot> = Arc::new(reads::LocalSnapshot(self.now()));
-        Box::pin(std::future::ready(Ok(snapshot)))
+        let snapshot = self.now().map(|published| {
+            let snapshot: Arc<dyn Snapshot> = Arc::new(reads::LocalSnapshot(published));
+            snapshot
+        });
+        Box::pin(std::future::ready(snapshot))
     }
 
     fn changes(&self, after: Option<Resume>) -> Reply<'_, Feed> {
@@ -337,20 +355,23 @@ impl Engine for Local {
             self.submit(prepare::prepare_declare(collection, declaration)?)
                 .await?;
             self.nudge();
-            reads::info(&self.now(), collection)?.ok_or_else(|| {
+            reads::info(&*self.now()?, collection)?.ok_or_else(|| {
                 Error::not_found(format!("collection {collection} was dropped meanwhile"))
             })
         })
     }
 
     fn collections(&self) -> Reply<'_, Vec<CollectionInfo>> {
-        Box::pin(std::future::ready(reads::collections(&self.now())))
+        let found = self
+            .now()
+            .and_then(|published| reads::collections(&published));
+        Box::pin(std::future::ready(found))
     }
 
     fn check(&self) -> Reply<'_, Report> {
         let published = self.now();
         let log = self.shared.log.clone();
-        Box::pin(reads::blocking(move || check::check(&published, &log)))
+        Box::pin(reads::blocking(move || check::check(&*published?, &log)))
     }
 
     fn ping(&self) -> Reply<'_, ()> {
