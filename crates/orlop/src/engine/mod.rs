@@ -6,6 +6,8 @@ pub(crate) mod kv;
 mod local;
 #[allow(dead_code)]
 pub(crate) mod log;
+#[allow(dead_code)]
+pub(crate) mod plan;
 pub(crate) mod records;
 
 /// The seam below the log, for tests that lose power and fill disks. Not part of the API.
