@@ -362,6 +362,25 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    /// With exactly `places` digits behind the point, as far as 34 digits hold it.
+    #[must_use]
+    pub fn quantize(self, places: i32, rounding: Rounding) -> Self {
+        let rounded = self.round_to(places, rounding);
+        let Parts::Finite(mut it) = rounded.parts() else {
+            return rounded;
+        };
+        while it.exponent > -places && it.coefficient <= COEFFICIENT_MAX / 10 {
+            it = Finite {
+                coefficient: it.coefficient * 10,
+                exponent: it.exponent - 1,
+                ..it
+            };
+        }
+        it.pack()
+    }
+}
+
 fn sign_order(negative: bool) -> Ordering {
     if negative {
         Ordering::Less

@@ -13,8 +13,9 @@ use std::cmp::Ordering;
 use bson::Bson;
 use bson::raw::RawBsonRef;
 
-pub use decimal::Decimal;
+pub use decimal::{Decimal, Rounding};
 pub use number::Number;
+pub(crate) use view::raw_element;
 pub use view::{Fields, FieldsIter, Malformed, Pointer, View, array_index};
 
 #[cfg(test)]

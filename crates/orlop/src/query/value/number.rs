@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use bson::Bson;
 
-use super::{Decimal, View};
+use super::{Decimal, Rounding, View};
 
 /// A number of one of BSON's four types.
 ///
@@ -67,6 +67,15 @@ impl Number {
             Self::Int64(it) => Some(it),
             Self::Double(it) => integer_of(it).filter(|whole| *whole as f64 == it),
             Self::Decimal(it) => it.to_i64(),
+        }
+    }
+
+    /// Its whole part, if that is in range; none of NaN and infinities.
+    pub fn truncate(self) -> Option<i64> {
+        match self {
+            Self::Double(it) => integer_of(it),
+            Self::Decimal(it) => it.round_to(0, Rounding::Truncate).to_i64(),
+            it => Some(it.integer()),
         }
     }
 
@@ -203,7 +212,7 @@ fn shortest(value: i64) -> Number {
 }
 
 /// A double without its fraction, when that is an int64.
-pub(super) fn integer_of(value: f64) -> Option<i64> {
+fn integer_of(value: f64) -> Option<i64> {
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
     (-BOUND..BOUND).contains(&value).then_some(value as i64)
 }
