@@ -232,7 +232,7 @@ impl Cache {
         head.expires_ms = self.expiry(declaration.policy.ttl_ms, &head);
         let version = self.version(&head, &published);
         let found = listed(head, query.clone(), also, Some(version), value);
-        if declaration.policy.cache == CacheMode::Off {
+        if declaration.policy.cache == CacheMode::Off || !repeatable(query) {
             return Ok((found, Served::Bypass));
         }
         self.store.insert::<Listed<V>>(hash, found.0.clone());
@@ -293,4 +293,29 @@ fn depends_on(space: &Space, filter: &Expr, declaration: &Declaration) -> Tag {
         Some(space.tags.scope(paths, &values))
     });
     pinned.unwrap_or(space.collection)
+}
+
+/// Whether the same documents give the same result again: not if the query asks the time or
+/// for chance, which no clock of ours moves with.
+fn repeatable(query: &Query) -> bool {
+    let steady = |text: &str| {
+        ["$$NOW", "$$CLUSTER_TIME", "$rand", "$sampleRate"]
+            .iter()
+            .all(|asks| !text.contains(asks))
+    };
+    let projected = query.projection.as_ref();
+    evaluates(&query.filter).is_none_or(|text| steady(&text))
+        && projected.is_none_or(|projection| steady(&format!("{projection:?}")))
+}
+
+/// The readable form of a filter that evaluates expressions.
+fn evaluates(filter: &Expr) -> Option<String> {
+    match filter {
+        Expr::And(parts) | Expr::Or(parts) | Expr::Nor(parts) => parts
+            .iter()
+            .find_map(evaluates)
+            .map(|_| format!("{filter:?}")),
+        Expr::Aggregation(_) => Some(format!("{filter:?}")),
+        _ => None,
+    }
 }
