@@ -41,7 +41,7 @@ pub use node::Doc;
 pub use page::Page;
 pub use settings::{CacheSettings, Timer};
 pub use space::Space;
-pub use write::{Invalidate, WriteThrough};
+pub use write::WriteThrough;
 
 use counters::Counters;
 use flight::Flights;

@@ -11,21 +11,8 @@ use super::space::Space;
 use super::{Cache, Decode};
 use crate::Result;
 use crate::document::{CacheMode, Declaration, Revision};
-use crate::engine::{Action, Applied, Batch, Commit, Effect, Seq, Touch};
+use crate::engine::{Action, Applied, Batch, Commit, Effect, Seq};
 use crate::pack::Body;
-
-/// What is not to be served from the cache again.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Invalidate {
-    /// One document, and the lists that pin its id.
-    Document(Bson),
-    /// The lists of one value of a declared scope: its paths and their values.
-    Scope(Vec<(String, Bson)>),
-    /// Everything of the collection.
-    Collection,
-    /// Everything.
-    All,
-}
 
 /// The changes of a batch whose documents enter the cache when it is committed.
 #[derive(Debug)]
@@ -39,25 +26,6 @@ struct Kept {
 }
 
 impl Cache {
-    /// Moves clocks: what was cached under them is not served again. Changes no data.
-    ///
-    /// # Errors
-    /// Those of a commit: it is one.
-    pub async fn invalidate(&self, collection: &str, what: Invalidate) -> Result<Seq> {
-        let collection: Arc<str> = collection.into();
-        let touch = match what {
-            Invalidate::Document(id) => Touch::Document(collection, id),
-            Invalidate::Scope(values) => Touch::Scope(collection, values),
-            Invalidate::Collection => Touch::Collection(collection),
-            Invalidate::All => Touch::All,
-        };
-        let batch = Batch {
-            touches: vec![touch],
-            ..Batch::default()
-        };
-        Ok(self.engine.commit(batch).await?.seq)
-    }
-
     /// Notes what of the batch is to enter the cache; none when nothing is, which costs a snapshot.
     ///
     /// # Errors

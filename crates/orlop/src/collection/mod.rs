@@ -1,5 +1,7 @@
 //! What the application holds: a store, its collections, transactions, snapshots.
 
+mod cursor;
+mod distinct;
 mod raw;
 mod raw_write;
 mod transaction;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 
 use bson::Bson;
 
-use crate::cache::{Cache, CacheSettings};
+use crate::cache::{Cache, CacheSettings, CacheStats};
 use crate::document::Declaration;
 use crate::engine::{
     Batch, CollectionInfo, Commit, Durability, Engine, Feed, Local, LocalSettings, Report, Resume,
@@ -17,7 +19,7 @@ use crate::engine::{
 };
 use crate::{Error, Result};
 
-pub use raw::Raw;
+pub use raw::{Paged, Raw};
 pub use raw_write::{ManyWritten, UpdateMany, Written};
 pub use transaction::{Tx, TxRaw};
 
@@ -104,6 +106,11 @@ impl Orlop {
         &self.inner.cache
     }
 
+    /// How the cache served reads so far, and what it holds.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.inner.cache.stats()
+    }
+
     /// Sets this life of the store apart: every token and cursor carries it.
     pub fn incarnation(&self) -> u128 {
         self.inner.incarnation
@@ -116,7 +123,7 @@ impl Orlop {
 
     /// A collection by name, with documents as BSON. Declared or not.
     pub fn raw(&self, name: impl Into<Arc<str>>) -> Raw {
-        Raw::new(self.clone(), name.into())
+        Raw::new(self.clone(), &name.into())
     }
 
     /// Applies a batch whole or not at all. Every other write of this crate is one of these.
@@ -130,7 +137,13 @@ impl Orlop {
     /// One trip through the committer; with [`Durability::Sync`] one fsync, shared by all batches
     /// that wait together.
     pub async fn commit(&self, batch: Batch) -> Result<Commit> {
-        self.inner.engine.commit(batch).await
+        let cache = &self.inner.cache;
+        let noted = cache.before_commit(&batch).await?;
+        let commit = self.inner.engine.commit(batch).await?;
+        if let Some(noted) = noted {
+            cache.after_commit(noted, &commit);
+        }
+        Ok(commit)
     }
 
     /// Declares a collection: indexes, schema, scopes, policies. Indexes build in the background.
