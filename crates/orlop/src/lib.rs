@@ -12,5 +12,7 @@ mod error;
 pub mod pack;
 pub mod query;
 
+/// The BSON types of the public interface: `bson::doc!`, `Bson`, `Document`, `oid::ObjectId`.
+pub use bson;
 pub use collection::{Orlop, Settings};
 pub use error::{Error, ErrorKind, FieldError, Outcome, Refusal, RefusalReason, Result};

@@ -9,10 +9,6 @@ use super::misfit::{expected, plain, within};
 use super::{Declaration, Document, IndexSpec, Key, Known, Reference, Revision, Shape};
 
 /// Two documents with ids of one type.
-#[diagnostic::on_unimplemented(
-    message = "the variants of a collection have one type of id; those of `{Self}` and `{Other}` differ",
-    label = "its id has another type"
-)]
 pub trait SameId<Other> {}
 
 impl<A: Document, B: Document<Id = A::Id>> SameId<A> for B {}

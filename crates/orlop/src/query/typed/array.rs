@@ -4,7 +4,7 @@ use bson::{Bson, doc};
 
 use super::field::each;
 use super::filter::element;
-use super::{Filter, Operand, Step};
+use super::{Elements, Filter, Operand, Step};
 use crate::Error;
 use crate::document::{Array, At, Value};
 use crate::query::Pred;
@@ -52,13 +52,13 @@ impl<R, T: Value> Array<R, T> {
     }
 
     /// The array is exactly this, in this order.
-    pub fn eq<V: Operand<T>>(&self, values: impl IntoIterator<Item = V>) -> Filter<R> {
-        self.pred(Pred::Eq(Bson::Array(all(values))))
+    pub fn eq(&self, values: impl Elements<T>) -> Filter<R> {
+        self.pred(Pred::Eq(Bson::Array(values.elements())))
     }
 
     /// The array is not exactly this, or missing.
-    pub fn ne<V: Operand<T>>(&self, values: impl IntoIterator<Item = V>) -> Filter<R> {
-        self.pred(Pred::Ne(Bson::Array(all(values))))
+    pub fn ne(&self, values: impl Elements<T>) -> Filter<R> {
+        self.pred(Pred::Ne(Bson::Array(values.elements())))
     }
 
     /// It has so many elements.
@@ -77,8 +77,8 @@ impl<R, T: Value> Array<R, T> {
     }
 
     /// Sets the whole array.
-    pub fn set<V: Operand<T>>(&self, values: impl IntoIterator<Item = V>) -> Step<R> {
-        self.step("$set", Bson::Array(all(values)))
+    pub fn set(&self, values: impl Elements<T>) -> Step<R> {
+        self.step("$set", Bson::Array(values.elements()))
     }
 
     /// Takes the field away.

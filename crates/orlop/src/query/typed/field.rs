@@ -8,6 +8,9 @@ use crate::document::{
 };
 use crate::query::{Pattern, Pred};
 
+// The bounds are on the methods and not on the blocks: so the compiler tells which is not met,
+// in the words of that trait, where it would say only that there is no such method.
+
 impl<R, T> Field<R, T> {
     fn pred(&self, pred: Pred) -> Filter<R> {
         Filter::field(self.path(), pred)
@@ -77,91 +80,139 @@ impl<R, T: Value> Field<R, T> {
     }
 }
 
-impl<R, T: Ordered> Field<R, T> {
+impl<R, T: Value> Field<R, T> {
     /// Greater.
-    pub fn gt(&self, value: impl Operand<T>) -> Filter<R> {
+    pub fn gt(&self, value: impl Operand<T>) -> Filter<R>
+    where
+        T: Ordered,
+    {
         self.pred(Pred::Gt(value.bson()))
     }
 
     /// Greater or equal.
-    pub fn ge(&self, value: impl Operand<T>) -> Filter<R> {
+    pub fn ge(&self, value: impl Operand<T>) -> Filter<R>
+    where
+        T: Ordered,
+    {
         self.pred(Pred::Gte(value.bson()))
     }
 
     /// Less.
-    pub fn lt(&self, value: impl Operand<T>) -> Filter<R> {
+    pub fn lt(&self, value: impl Operand<T>) -> Filter<R>
+    where
+        T: Ordered,
+    {
         self.pred(Pred::Lt(value.bson()))
     }
 
     /// Less or equal.
-    pub fn le(&self, value: impl Operand<T>) -> Filter<R> {
+    pub fn le(&self, value: impl Operand<T>) -> Filter<R>
+    where
+        T: Ordered,
+    {
         self.pred(Pred::Lte(value.bson()))
     }
 
     /// From `low` on, below `high`.
-    pub fn between(&self, low: impl Operand<T>, high: impl Operand<T>) -> Filter<R> {
+    pub fn between(&self, low: impl Operand<T>, high: impl Operand<T>) -> Filter<R>
+    where
+        T: Ordered,
+    {
         self.ge(low) & self.lt(high)
     }
 
     /// Sets it where it is greater, or missing.
-    pub fn min(&self, value: impl Operand<T>) -> Step<R> {
+    pub fn min(&self, value: impl Operand<T>) -> Step<R>
+    where
+        T: Ordered,
+    {
         self.step("$min", value.bson())
     }
 
     /// Sets it where it is less, or missing.
-    pub fn max(&self, value: impl Operand<T>) -> Step<R> {
+    pub fn max(&self, value: impl Operand<T>) -> Step<R>
+    where
+        T: Ordered,
+    {
         self.step("$max", value.bson())
     }
 }
 
-impl<R, T: Number> Field<R, T> {
+impl<R, T: Value> Field<R, T> {
     /// Adds; a missing field becomes the operand.
-    pub fn inc(&self, by: impl Operand<T>) -> Step<R> {
+    pub fn inc(&self, by: impl Operand<T>) -> Step<R>
+    where
+        T: Number,
+    {
         self.step("$inc", by.bson())
     }
 
     /// Multiplies; a missing field becomes zero.
-    pub fn mul(&self, by: impl Operand<T>) -> Step<R> {
+    pub fn mul(&self, by: impl Operand<T>) -> Step<R>
+    where
+        T: Number,
+    {
         self.step("$mul", by.bson())
     }
 
     /// Leaves this remainder when divided.
-    pub fn modulo(&self, divisor: i64, remainder: i64) -> Filter<R> {
+    pub fn modulo(&self, divisor: i64, remainder: i64) -> Filter<R>
+    where
+        T: Number,
+    {
         self.pred(Pred::Mod(divisor, remainder))
     }
 }
 
-impl<R, T: Whole> Field<R, T> {
+impl<R, T: Value> Field<R, T> {
     /// All these bits are set; 0 is the lowest.
-    pub fn bits_all_set(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R> {
+    pub fn bits_all_set(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R>
+    where
+        T: Whole,
+    {
         self.pred(Pred::BitsAllSet(bits.into_iter().collect()))
     }
 
     /// One of these bits is set.
-    pub fn bits_any_set(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R> {
+    pub fn bits_any_set(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R>
+    where
+        T: Whole,
+    {
         self.pred(Pred::BitsAnySet(bits.into_iter().collect()))
     }
 
     /// All these bits are clear.
-    pub fn bits_all_clear(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R> {
+    pub fn bits_all_clear(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R>
+    where
+        T: Whole,
+    {
         self.pred(Pred::BitsAllClear(bits.into_iter().collect()))
     }
 
     /// One of these bits is clear.
-    pub fn bits_any_clear(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R> {
+    pub fn bits_any_clear(&self, bits: impl IntoIterator<Item = u64>) -> Filter<R>
+    where
+        T: Whole,
+    {
         self.pred(Pred::BitsAnyClear(bits.into_iter().collect()))
     }
 }
 
-impl<R, T: Text> Field<R, T> {
+impl<R, T: Value> Field<R, T> {
     /// Matches a regular expression somewhere; anchor it with `^` and `$`.
-    pub fn matches(&self, pattern: impl Into<String>) -> Filter<R> {
+    pub fn matches(&self, pattern: impl Into<String>) -> Filter<R>
+    where
+        T: Text,
+    {
         self.matches_with(pattern, "")
     }
 
     /// Matches a regular expression with MongoDB's options: `i` ignores case, `m` anchors at lines,
     /// `s` lets the dot match a line break, `x` ignores blanks.
-    pub fn matches_with(&self, pattern: impl Into<String>, options: &str) -> Filter<R> {
+    pub fn matches_with(&self, pattern: impl Into<String>, options: &str) -> Filter<R>
+    where
+        T: Text,
+    {
         let mut options: Vec<char> = options.chars().collect();
         options.sort_unstable();
         self.pred(Pred::Regex(Pattern {
@@ -171,12 +222,18 @@ impl<R, T: Text> Field<R, T> {
     }
 
     /// Begins with this text, to the letter.
-    pub fn starts_with(&self, text: &str) -> Filter<R> {
+    pub fn starts_with(&self, text: &str) -> Filter<R>
+    where
+        T: Text,
+    {
         self.matches(format!("^{}", fancy_regex::escape(text)))
     }
 
     /// Holds this text somewhere, to the letter. No index helps.
-    pub fn contains_text(&self, text: &str) -> Filter<R> {
+    pub fn contains_text(&self, text: &str) -> Filter<R>
+    where
+        T: Text,
+    {
         self.matches(fancy_regex::escape(text).into_owned())
     }
 }

@@ -12,6 +12,6 @@ mod sort;
 mod update;
 
 pub use filter::Filter;
-pub use operand::Operand;
+pub use operand::{Elements, Operand};
 pub use sort::Sort;
 pub use update::{Step, Update};

@@ -51,6 +51,41 @@ impl Operand<Option<String>> for &str {
     }
 }
 
+/// An array that can be compared with, or set to, an array of `T`.
+#[diagnostic::on_unimplemented(
+    message = "an array of `{T}` cannot be compared with or set to `{Self}`",
+    label = "not an array of `{T}`",
+    note = "one element: ask with `contains`, add with `push`"
+)]
+pub trait Elements<T> {
+    /// The elements as they are stored.
+    fn elements(self) -> Vec<Bson>;
+}
+
+impl<T, V: Operand<T>, const N: usize> Elements<T> for [V; N] {
+    fn elements(self) -> Vec<Bson> {
+        self.into_iter().map(Operand::bson).collect()
+    }
+}
+
+impl<T, V: Operand<T>> Elements<T> for Vec<V> {
+    fn elements(self) -> Vec<Bson> {
+        self.into_iter().map(Operand::bson).collect()
+    }
+}
+
+impl<T: Value> Elements<T> for &Vec<T> {
+    fn elements(self) -> Vec<Bson> {
+        self.iter().map(stored).collect()
+    }
+}
+
+impl<T: Value> Elements<T> for &[T] {
+    fn elements(self) -> Vec<Bson> {
+        self.iter().map(stored).collect()
+    }
+}
+
 /// A whole number for a field of doubles; stored as a double where that loses nothing.
 impl Operand<f64> for i64 {
     fn bson(self) -> Bson {

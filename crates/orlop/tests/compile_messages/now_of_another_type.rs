@@ -1,0 +1,12 @@
+//~ `default = now` needs a `Timestamp`, not a `std::string::String`
+
+use orlop::document::*;
+
+#[derive(Document)]
+#[document(collection = "tasks")]
+pub struct Task {
+    #[document(id)]
+    pub id: Id<Task>,
+    #[document(default = now)]
+    pub at: String,
+}
