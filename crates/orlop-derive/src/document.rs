@@ -162,7 +162,16 @@ fn shape(model: &Model) -> TokenStream {
                 None if field.said.opaque => quote!(::core::option::Option::None),
                 None => quote!(::core::option::Option::Some(#support::bson_of_missing::<#ty>)),
             };
-            quote!(#lib::document::Known { name: #stored, nested: #nested, default: #default })
+            let again = match field.said.opaque {
+                true => quote_spanned!(ty.span()=> #support::again_opaque::<#ty>),
+                false => quote_spanned!(ty.span()=> #support::again::<#ty>),
+            };
+            quote!(#lib::document::Known {
+                name: #stored,
+                nested: #nested,
+                default: #default,
+                again: ::core::option::Option::Some(#again),
+            })
         });
     quote! {
         static __SHAPE: #lib::document::Shape = #lib::document::Shape { fields: &[#(#known),*] };

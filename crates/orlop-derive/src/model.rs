@@ -207,7 +207,7 @@ fn converted(value: &Expr, ty: &Type) -> TokenStream {
 }
 
 fn is_float(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.is_ident("f64") || path.path.is_ident("f32"))
+    matches!(ty, Type::Path(path) if path.path.is_ident("f64"))
 }
 
 fn check_name(ident: &Ident, stored: &str, said: &Member) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The fields a type knows, for writes that keep the ones it does not.
 
 use bson::Bson;
+use bson::raw::RawBsonRef;
 
 /// The fields a type knows, for writes that keep what it does not know.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,9 @@ pub struct Known {
     pub nested: Option<fn() -> &'static Shape>,
     /// The value a reader gives when the field is missing.
     pub default: Option<fn() -> Bson>,
+    /// What the type makes of a stored value, stored again; none when it cannot read it. A new
+    /// value that is just this says nothing new: the stored one stays, to its type and last digit.
+    pub again: Option<fn(RawBsonRef<'_>) -> Option<Bson>>,
 }
 
 impl Shape {

@@ -9,7 +9,9 @@ pub use super::value::Seed;
 pub use super::variants::*;
 pub use crate::{FieldError, Result};
 
+use bson::raw::{RawBsonRef, RawDocumentBuf};
 use bson::{Bson, Document, doc};
+use serde::de::DeserializeOwned;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -120,10 +122,6 @@ pub fn bson_of<T: Serialize>(value: Option<&T>) -> Bson {
     let Some(value) = value else {
         return Bson::Undefined;
     };
-    #[derive(Serialize)]
-    struct Held<'a, T> {
-        it: &'a T,
-    }
     bson::serialize_to_vec(&Held { it: value })
         .ok()
         .and_then(|bytes| Document::from_reader(bytes.as_slice()).ok())
@@ -134,6 +132,39 @@ pub fn bson_of<T: Serialize>(value: Option<&T>) -> Bson {
 /// The BSON that a missing field of this type stands for.
 pub fn bson_of_missing<T: Value>() -> Bson {
     bson_of(T::missing().as_ref())
+}
+
+/// What `T` makes of a stored value, stored again.
+pub fn again<T: Value>(stored: RawBsonRef<'_>) -> Option<Bson> {
+    let held: Held<Read<T>> = held(stored)?;
+    Some(bson_of(Some(&held.it.0)))
+}
+
+/// As [`again`], through serde alone.
+pub fn again_opaque<T: Serialize + DeserializeOwned>(stored: RawBsonRef<'_>) -> Option<Bson> {
+    let held: Held<T> = held(stored)?;
+    Some(bson_of(Some(&held.it)))
+}
+
+/// A value inside a document: only there do the reader and the writer of stored bytes work.
+#[derive(Serialize, Deserialize)]
+struct Held<T> {
+    it: T,
+}
+
+fn held<T: DeserializeOwned>(stored: RawBsonRef<'_>) -> Option<Held<T>> {
+    let mut document = RawDocumentBuf::new();
+    document.append(bson::cstr!("it"), stored);
+    bson::deserialize_from_slice(document.as_bytes()).ok()
+}
+
+/// Reads by [`Value::read`].
+struct Read<T>(T);
+
+impl<'de, T: Value> Deserialize<'de> for Read<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Self)
+    }
 }
 
 /// The schema of an object from the schemas of its fields and whether each is required.

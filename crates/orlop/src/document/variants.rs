@@ -124,6 +124,7 @@ pub fn joined_shape(tag: &'static str, shapes: &[&'static Shape]) -> Shape {
         name: tag,
         nested: None,
         default: None,
+        again: None,
     }];
     for known in shapes.iter().flat_map(|shape| shape.fields) {
         match fields.iter_mut().find(|other| other.name == known.name) {

@@ -187,7 +187,7 @@ fn text(node: &Node, element: &Element<'_>, place: &Place<'_>, found: &mut Found
     }
 }
 
-/// One `@` with something on both sides, a dot inside the domain, no blanks. Whether it exists
+/// One `@` with something on both sides, no empty part of the domain, no blanks. Whether it exists
 /// only a message sent there can tell, so nothing more is refused.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
@@ -199,7 +199,6 @@ fn is_email(text: &str) -> bool {
         && text.len() <= 254
         && !local.contains('@')
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
-        && domain.contains('.')
         && domain.split('.').all(label)
 }
 
