@@ -14,7 +14,6 @@ mod housekeeping;
 mod prepare;
 pub(crate) mod reads;
 mod recovery;
-mod scan;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

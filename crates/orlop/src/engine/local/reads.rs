@@ -7,8 +7,8 @@ use futures_util::{TryStreamExt, stream};
 
 use super::catalog::{Catalog, Collection, Counts};
 use super::committer::Published;
-use super::scan::{self as plan, Cursor, PlanIndex, Source};
 use crate::document::Declaration;
+use crate::engine::plan::{self, Cursor, PlanIndex, Source};
 use crate::engine::{
     CollectionInfo, Explain, IndexState, Query, Read, Reply, Rows, Seq, Snapshot, Stored, records,
 };
