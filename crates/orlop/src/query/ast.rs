@@ -99,7 +99,3 @@ pub struct Sort {
     /// Paths with their directions, most significant first. Ties are in order of `_id`.
     pub keys: Vec<(Path, Direction)>,
 }
-
-/// Which fields of a document are returned.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Projection;

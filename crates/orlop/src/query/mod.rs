@@ -3,12 +3,16 @@
 mod aggregation;
 mod ast;
 mod filter;
+mod merge_patch;
+pub mod project;
 mod sort;
 pub mod typed;
 pub mod update;
 pub mod value;
 
 pub use aggregation::Program;
-pub use ast::{Aggregation, ElemMatch, Expr, Path, Pattern, Pred, Projection, Sort};
+pub use ast::{Aggregation, ElemMatch, Expr, Path, Pattern, Pred, Sort};
 pub use filter::{Match, Matcher};
-pub use update::{Update, Updated};
+pub use merge_patch::merge_patch;
+pub use project::Projection;
+pub use update::{Update, Updated, update_fields};

@@ -9,6 +9,7 @@ use crate::query::Path;
 use crate::query::value::compare_raw;
 use crate::{Error, Result};
 
+use super::filter::Condition;
 use super::leaf::{Slot, raw};
 use super::path::index;
 use super::step::End;
@@ -26,6 +27,8 @@ pub(super) enum Order {
 pub(super) enum Pulled {
     /// Those equal to one of these.
     Equal(Vec<RawBson>),
+    /// Those that pass a condition.
+    Matching(Condition),
 }
 
 impl Pulled {
@@ -36,7 +39,7 @@ impl Pulled {
     pub(super) fn matching(condition: &Bson) -> Result<Self> {
         match condition {
             Bson::Document(_) | Bson::RegularExpression(_) => {
-                Err(Error::unsupported("$pull with a condition"))
+                Condition::parse(condition).map(Self::Matching)
             }
             value => Ok(Self::Equal(vec![raw(value)?])),
         }
@@ -47,6 +50,7 @@ impl Pulled {
             Self::Equal(values) => Ok(element
                 .raw()
                 .is_some_and(|element| values.iter().any(|value| equal(element, value)))),
+            Self::Matching(condition) => condition.holds(element),
         }
     }
 }
@@ -88,7 +92,8 @@ pub(super) fn push<'a>(
         Some(slice) => array.truncate(magnitude(slice)),
     }
     // A sort counts as a change even when the order was right already: MongoDB does not look.
-    Ok(is_new || !each.is_empty() || sort.is_some() || array.len() != before)
+    let is_sorted = sort.is_some() && before > 0;
+    Ok(is_new || !each.is_empty() || is_sorted || array.len() != before)
 }
 
 /// `$addToSet`. Says whether the array changed.

@@ -5,11 +5,13 @@
 
 mod apply;
 mod filter;
+mod insert;
 mod leaf;
 mod list;
 mod number;
 mod parse;
 mod path;
+mod pipeline;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -19,12 +21,14 @@ mod value;
 use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::{Bson, DateTime, Document};
 
+use crate::query::Expr;
 use crate::{Error, Result};
 
 use apply::Context;
 use filter::Filters;
 use leaf::Leaf;
 use path::{Part, is_dynamic, parts};
+use pipeline::Pipeline;
 use tree::{Fields, Node};
 
 pub use step::{Bit, Clock, End, Op, Push, PushSort, Step};
@@ -32,8 +36,21 @@ pub use step::{Bit, Clock, End, Op, Push, PushSort, Step};
 /// What an update does. Checked when it is made; applying it may still be refused by a document.
 #[derive(Debug, Clone)]
 pub struct Update {
-    steps: Vec<Step>,
+    form: Form,
     array_filters: Vec<Document>,
+    touched: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Steps(Steps),
+    Pipeline(Pipeline),
+}
+
+/// Steps made ready.
+#[derive(Debug, Clone)]
+struct Steps {
+    steps: Vec<Step>,
     filters: Filters,
     leaves: Vec<Leaf>,
     paths: Vec<String>,
@@ -56,7 +73,134 @@ impl Update {
     /// `Invalid` naming the path: malformed paths, two steps at one place, operands of the wrong
     /// type, array filters that are missing or not used.
     pub fn new(steps: Vec<Step>, array_filters: Vec<Document>) -> Result<Self> {
-        let filters = Filters::parse(&array_filters)?;
+        let touched = steps.iter().flat_map(touched).collect();
+        Ok(Self {
+            form: Form::Steps(Steps::new(steps, &array_filters)?),
+            array_filters,
+            touched,
+        })
+    }
+
+    /// Reads MongoDB's syntax: a document of operators, or an array of pipeline stages.
+    ///
+    /// # Errors
+    /// `Unsupported` naming an operator there is not; `Invalid` for what MongoDB refuses.
+    pub fn parse(update: &Bson, array_filters: &[Document]) -> Result<Self> {
+        match update {
+            Bson::Document(update) => Self::new(parse::steps(update)?, array_filters.to_vec()),
+            Bson::Array(_) if !array_filters.is_empty() => Err(Error::invalid(
+                "array filters do not go with an update pipeline",
+            )),
+            Bson::Array(stages) => {
+                let mut touched = Vec::new();
+                Ok(Self {
+                    form: Form::Pipeline(Pipeline::parse(stages, &mut touched)?),
+                    array_filters: Vec::new(),
+                    touched,
+                })
+            }
+            _ => Err(Error::invalid(
+                "an update is a document of operators or an array of stages",
+            )),
+        }
+    }
+
+    /// The update in MongoDB's syntax.
+    pub fn to_bson(&self) -> Bson {
+        match &self.form {
+            Form::Steps(steps) => steps.to_bson(),
+            Form::Pipeline(pipeline) => pipeline.to_bson(),
+        }
+    }
+
+    /// The steps; none of a pipeline.
+    pub fn steps(&self) -> &[Step] {
+        match &self.form {
+            Form::Steps(steps) => &steps.steps,
+            Form::Pipeline(_) => &[],
+        }
+    }
+
+    /// The array filters.
+    pub fn array_filters(&self) -> &[Document] {
+        &self.array_filters
+    }
+
+    /// Every path the update may touch, as written. What `$replaceWith` writes is not among
+    /// them: it touches everything.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.touched.iter().map(String::as_str)
+    }
+
+    /// Applies the update to a document.
+    ///
+    /// `matched` is the array position the filter matched, for `$` in a path. Fields that are
+    /// not touched keep their bytes; new ones are appended in the order of their paths.
+    ///
+    /// # Errors
+    /// `Invalid` naming the path: a value of the wrong type, a path through a scalar, a changed
+    /// `_id`, a number out of range, two steps that meet at one element.
+    ///
+    /// # Cost
+    /// `O(size of the document)`: it is copied once when something changes.
+    pub fn apply(
+        &self,
+        before: &RawDocument,
+        matched: Option<usize>,
+        now: DateTime,
+    ) -> Result<Updated> {
+        let after = match &self.form {
+            Form::Steps(steps) => steps.apply(before, matched, now, false)?,
+            Form::Pipeline(pipeline) => pipeline.apply(before, now)?,
+        };
+        Ok(after.map_or(Updated::Unchanged, Updated::Changed))
+    }
+
+    /// The document an upsert inserts when its filter matches none.
+    ///
+    /// It starts with the fields the filter pins by equality, in the order of their paths; then
+    /// the update is applied, `$setOnInsert` too. `_id` comes first: the one the filter or the
+    /// update gives, else `id`; with none of them the document has none yet, and the caller
+    /// makes one.
+    ///
+    /// # Errors
+    /// As [`Update::apply`]; `Invalid` also when the filter pins a path twice or holds `$expr`,
+    /// when `_id` is of a type ids may not have, or is another one than `id`.
+    pub fn insert(
+        &self,
+        id: Option<&Bson>,
+        filter: &Expr,
+        now: DateTime,
+    ) -> Result<RawDocumentBuf> {
+        let seed = insert::seed(filter)?;
+        let document = match &self.form {
+            Form::Steps(steps) => steps.apply(&seed, None, now, true)?.unwrap_or(seed),
+            Form::Pipeline(pipeline) => pipeline.apply(&seed, now)?.unwrap_or(seed),
+        };
+        insert::with_id(&document, id)
+    }
+}
+
+/// An update that sets these fields, whole: the short form of `$set` for names without dots.
+///
+/// # Errors
+/// `Invalid` when a name is empty, holds a dot or NUL, or starts with `$`.
+pub fn update_fields(fields: &Document) -> Result<Update> {
+    let steps = fields
+        .iter()
+        .map(|(name, value)| {
+            if name.contains('.') || name.starts_with('$') {
+                return Err(Error::invalid(format!("'{name}' is no field name")));
+            }
+            Ok(Step::new(name.clone(), Op::Set(value.clone())))
+        })
+        .collect::<Result<_>>()?;
+    Update::new(steps, Vec::new())
+}
+
+impl Steps {
+    fn new(steps: Vec<Step>, array_filters: &[Document]) -> Result<Self> {
+        let filters = Filters::parse(array_filters)?;
         let mut tree = Node::Fields(Fields::default());
         let mut used = Vec::new();
         for (number, step) in steps.iter().enumerate() {
@@ -93,28 +237,30 @@ impl Update {
             leaves: steps.iter().map(Leaf::of).collect::<Result<_>>()?,
             paths: steps.iter().map(|step| step.path.to_string()).collect(),
             steps,
-            array_filters,
             filters,
             tree,
         })
     }
 
-    /// Reads MongoDB's syntax: a document of operators, or an array of pipeline stages.
-    ///
-    /// # Errors
-    /// `Unsupported` naming an operator there is not; `Invalid` for what MongoDB refuses.
-    pub fn parse(update: &Bson, array_filters: &[Document]) -> Result<Self> {
-        match update {
-            Bson::Document(update) => Self::new(parse::steps(update)?, array_filters.to_vec()),
-            Bson::Array(_) => Err(Error::unsupported("update pipelines")),
-            _ => Err(Error::invalid(
-                "an update is a document of operators or an array of stages",
-            )),
-        }
+    fn apply(
+        &self,
+        before: &RawDocument,
+        matched: Option<usize>,
+        now: DateTime,
+        inserting: bool,
+    ) -> Result<Option<RawDocumentBuf>> {
+        let context = Context {
+            leaves: &self.leaves,
+            paths: &self.paths,
+            filters: &self.filters,
+            matched,
+            now,
+            inserting,
+        };
+        apply::apply(&self.tree, before, context)
     }
 
-    /// The update in MongoDB's syntax.
-    pub fn to_bson(&self) -> Bson {
+    fn to_bson(&self) -> Bson {
         let mut update = Document::new();
         for step in &self.steps {
             let name = step.op.name();
@@ -127,61 +273,21 @@ impl Update {
         }
         Bson::Document(update)
     }
-
-    /// The array filters.
-    pub fn array_filters(&self) -> &[Document] {
-        &self.array_filters
-    }
-
-    /// Every path the update may touch, as written.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().flat_map(|step| {
-            let target = match &step.op {
-                Op::Rename(to) => Some(to.as_ref()),
-                _ => None,
-            };
-            std::iter::once(step.path.as_ref()).chain(target)
-        })
-    }
-
-    /// Applies the update to a document.
-    ///
-    /// `matched` is the array position the filter matched, for `$` in a path. Fields that are
-    /// not touched keep their bytes; new ones are appended in the order of their paths.
-    ///
-    /// # Errors
-    /// `Invalid` naming the path: a value of the wrong type, a path through a scalar, a changed
-    /// `_id`, a number out of range, two steps that meet at one element.
-    ///
-    /// # Cost
-    /// `O(size of the document)`: it is copied once when something changes.
-    pub fn apply(
-        &self,
-        before: &RawDocument,
-        matched: Option<usize>,
-        now: DateTime,
-    ) -> Result<Updated> {
-        let after = apply::apply(&self.tree, before, self.context(matched, now, false))?;
-        Ok(after.map_or(Updated::Unchanged, Updated::Changed))
-    }
-
-    fn context(&self, matched: Option<usize>, now: DateTime, inserting: bool) -> Context<'_> {
-        Context {
-            leaves: &self.leaves,
-            paths: &self.paths,
-            filters: &self.filters,
-            matched,
-            now,
-            inserting,
-        }
-    }
 }
 
 impl PartialEq for Update {
     fn eq(&self, other: &Self) -> bool {
         // The rest is made from these.
-        self.steps == other.steps && self.array_filters == other.array_filters
+        self.to_bson() == other.to_bson() && self.array_filters == other.array_filters
     }
+}
+
+fn touched(step: &Step) -> Vec<String> {
+    let mut touched = vec![step.path.to_string()];
+    if let Op::Rename(to) = &step.op {
+        touched.push(to.to_string());
+    }
+    touched
 }
 
 fn check_rename(from: &str, source: &[Part<'_>], to: &str, target: &[Part<'_>]) -> Result<()> {
@@ -196,19 +302,4 @@ fn check_rename(from: &str, source: &[Part<'_>], to: &str, target: &[Part<'_>]) 
         )));
     }
     Ok(())
-}
-
-impl Update {
-    /// The document an upsert creates.
-    ///
-    /// # Errors
-    /// `Unsupported`, for now.
-    pub fn insert(
-        &self,
-        _id: Option<&Bson>,
-        _filter: &crate::query::Expr,
-        _now: DateTime,
-    ) -> Result<RawDocumentBuf> {
-        Err(crate::Error::unsupported("upserts"))
-    }
 }
