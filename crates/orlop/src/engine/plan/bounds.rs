@@ -188,7 +188,7 @@ fn ends(kind: u8) -> (Cut, Cut) {
             Cut::before(keys::encoded(&Bson::Double(f64::NEG_INFINITY))),
             Cut::after(keys::encoded(&Bson::Double(f64::INFINITY))),
         ),
-        kind => (Cut::before([kind]), Cut::before([kind + 1])),
+        kind => (Cut::before([kind]), Cut::before([tag::after(kind)])),
     }
 }
 

@@ -68,7 +68,7 @@ impl Interval {
 
     /// All values of one type.
     pub(super) fn of_tag(tag: u8) -> Self {
-        Self::new(Cut::before([tag]), Cut::before([tag + 1]))
+        Self::new(Cut::before([tag]), Cut::before([tag::after(tag)]))
     }
 
     /// All values.

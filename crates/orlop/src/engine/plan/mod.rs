@@ -14,6 +14,9 @@ mod scan;
 mod sorter;
 mod terms;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -126,7 +129,7 @@ pub(crate) fn explain(source: &Source, query: &Query) -> Result<Explain> {
 
 fn run_within(source: &Source, query: &Query, bytes_max: usize) -> Result<Cursor> {
     // Compiled even where it is not needed: a bad expression is an error, whatever the plan.
-    let matcher = Matcher::new(&query.filter)?;
+    let matcher = Matcher::at(&query.filter, bson::DateTime::now())?;
     let plan = choose::choose(source, query)?;
     Ok(Cursor {
         view: Arc::clone(&source.view),

@@ -49,6 +49,15 @@ pub(crate) mod tag {
     pub(crate) const CODE: u8 = 0xC0;
     pub(crate) const CODE_SCOPE: u8 = 0xC8;
     pub(crate) const MAX_KEY: u8 = 0xD0;
+
+    /// The tag behind `tag` in the order of types; behind the last one nothing.
+    pub(crate) fn after(tag: u8) -> u8 {
+        let all = [
+            MIN_KEY, UNDEFINED, NULL, NUMBER, STRING, DOCUMENT, ARRAY, BINARY, OBJECT_ID, BOOL,
+            DATE, TIMESTAMP, REGEX, POINTER, CODE, CODE_SCOPE, MAX_KEY,
+        ];
+        all.into_iter().find(|other| *other > tag).unwrap_or(0xFF)
+    }
 }
 
 /// Ends a document or an array; below every tag, so the shorter one is less.
