@@ -3,4 +3,7 @@
 //! Nothing of the product depends on this crate. Tests that need a server are `harness = false`
 //! targets on `libtest-mimic`; see [`servers::trial`].
 
+pub mod coherence;
+pub mod floor;
+pub mod random;
 pub mod servers;
