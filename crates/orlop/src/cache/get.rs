@@ -14,7 +14,7 @@ use super::{Cache, Decode, Served, store};
 use crate::document::{CacheMode, Declaration, Revision};
 use crate::engine::{Seq, Stored};
 use crate::pack::Body;
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 /// Flights a caller waits for before it loads by itself. A second one always answers; a third
 /// would come from leaders that were cancelled.
@@ -73,6 +73,7 @@ impl<T: Send + Sync + 'static> GetServed<'_, T> {
         let address = Address::of(self.space, &self.id);
         if let Some(found) = self.cache.look::<T>(self.space, &address) {
             self.cache.counters.hits.add();
+            trace::hit(self.space.name());
             return Poll::Ready(Ok((found, Served::Hit)));
         }
         self.go_slow(address, cx)
@@ -87,9 +88,11 @@ impl<T: Send + Sync + 'static> GetServed<'_, T> {
     ) -> Poll<Result<(Option<Doc<T>>, Served)>> {
         let (cache, space, decode) = (self.cache, self.space, self.decode);
         let id = std::mem::replace(&mut self.id, IdRef::Int64(0));
-        let slow = self
-            .slow
-            .insert(Box::pin(cache.load(space, id, address, decode)));
+        let slow = self.slow.insert(Box::pin(trace::operation(
+            space.name(),
+            "get",
+            cache.load(space, id, address, decode),
+        )));
         slow.as_mut().poll(cx)
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::{
     Batch, CollectionInfo, Commit, Durability, Engine, Feed, Local, LocalSettings, Report, Resume,
     Snapshot, Touch,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 pub use raw::{Paged, Raw};
 pub use raw_write::{ManyWritten, UpdateMany, Written};
@@ -137,6 +137,14 @@ impl Orlop {
     /// One trip through the committer; with [`Durability::Sync`] one fsync, shared by all batches
     /// that wait together.
     pub async fn commit(&self, batch: Batch) -> Result<Commit> {
+        // A batch over several collections goes by its first one.
+        let first = batch.changes.first();
+        let collection = first.map(|change| Arc::clone(&change.collection));
+        let commit = self.commit_through(batch);
+        trace::operation(collection.as_deref().unwrap_or(""), "commit", commit).await
+    }
+
+    async fn commit_through(&self, batch: Batch) -> Result<Commit> {
         let cache = &self.inner.cache;
         let noted = cache.before_commit(&batch).await?;
         let commit = self.inner.engine.commit(batch).await?;
@@ -151,7 +159,8 @@ impl Orlop {
     /// # Errors
     /// `Invalid` when the declaration contradicts itself.
     pub async fn declare(&self, name: &str, declaration: &Declaration) -> Result<CollectionInfo> {
-        self.inner.engine.declare(name, declaration).await
+        let declared = self.inner.engine.declare(name, declaration);
+        trace::operation(name, "declare", declared).await
     }
 
     /// All collections with their declarations, counts and index states.

@@ -13,6 +13,7 @@ use crate::cache::{Cache, Decode, Derived, Doc, Docs, Get, IdRef, Level, Page, S
 use crate::engine::{Explain, Query, Rows};
 use crate::pack::Body;
 use crate::query::{Expr, Sort};
+use crate::trace;
 
 /// One collection of a store, with documents as BSON. A clone is the same collection.
 ///
@@ -153,7 +154,8 @@ impl Raw {
     pub async fn count(&self, filter: Expr) -> Result<u64> {
         let mut query = self.query();
         query.filter = filter;
-        let (count, _) = self.db.cache().count(&self.space, query).await?;
+        let count = self.db.cache().count(&self.space, query);
+        let (count, _) = trace::operation(self.name(), "count", count).await?;
         Ok(*count)
     }
 
@@ -171,11 +173,10 @@ impl Raw {
         // NUL is in no path, so these names are not those of other derivations or other paths.
         let also = format!("distinct\0{}", paths.join("\0"));
         let cache = self.db.cache();
-        let (values, _) = cache
-            .derived(&self.space, query, &also, move |read, query| {
-                distinct(read, query, Arc::clone(&wanted))
-            })
-            .await?;
+        let values = cache.derived(&self.space, query, &also, move |read, query| {
+            distinct(read, query, Arc::clone(&wanted))
+        });
+        let (values, _) = trace::operation(self.name(), "distinct", values).await?;
         Ok(Arc::clone(&values))
     }
 
@@ -210,7 +211,8 @@ impl Raw {
         decode: Decode<T>,
     ) -> Result<(Vec<Option<Doc<T>>>, Served)> {
         let ids: Vec<IdRef<'_>> = ids.iter().map(IdRef::from).collect();
-        self.db.cache().get_many(&self.space, &ids, decode).await
+        let many = self.db.cache().get_many(&self.space, &ids, decode);
+        trace::operation(self.name(), "get_many", many).await
     }
 
     /// The documents that match, in order, and how they were served.
@@ -222,7 +224,8 @@ impl Raw {
         query: Query,
         decode: Decode<T>,
     ) -> Result<(Docs<T>, Served)> {
-        self.db.cache().list(&self.space, query, decode).await
+        let list = self.db.cache().list(&self.space, query, decode);
+        trace::operation(self.name(), "list", list).await
     }
 
     /// The first `limit` documents that match, in order, and where the next one would be; without
@@ -235,7 +238,8 @@ impl Raw {
         query: Query,
         decode: Decode<T>,
     ) -> Result<(Derived<Page<T>>, Served)> {
-        self.db.cache().page(&self.space, query, decode).await
+        let page = self.db.cache().page(&self.space, query, decode);
+        trace::operation(self.name(), "page", page).await
     }
 }
 
