@@ -20,12 +20,12 @@ fn written() -> FaultyDisk {
     log.append(&records([6, 10])).unwrap();
     log.append(&records([11, 12])).unwrap();
     log.close().unwrap();
-    for seq in 13..=18 {
+    for seq in 13..=22 {
         log.append(&records([seq])).unwrap();
     }
     log.sync().unwrap();
     drop(log);
-    let (log, _) = open_at(&disk, 20).unwrap();
+    let (log, _) = open_at(&disk, 25).unwrap();
     log.append(&records([30])).unwrap();
     log.sync().unwrap();
     disk
@@ -62,9 +62,9 @@ fn version_1_is_read_for_ever() {
     let (log, recovered) =
         Log::open(folder.path(), small(), opening(0), Arc::new(RealDisk)).unwrap();
     assert_eq!((recovered.first_seq, recovered.last_seq), (1, 30));
-    assert_eq!(read(&log, 20).unwrap(), records([30]));
+    assert_eq!(read(&log, 25).unwrap(), records([30]));
     let mut reader = log.read_from(0).unwrap();
-    for seq in [1, 2, 3, 6, 10, 11, 12, 13, 14, 15, 16, 17, 18] {
+    for seq in [1, 2, 3, 6].into_iter().chain(10..=22) {
         assert_eq!(reader.next(30).unwrap(), Some(super::record(seq)));
     }
 }
