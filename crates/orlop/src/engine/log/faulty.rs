@@ -4,7 +4,7 @@
 //! alone survives [`FaultyDisk::crash`]. Names are kept apart the same way: a created, renamed or
 //! removed file survives as such only after [`Disk::sync_dir`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,14 +92,15 @@ impl FaultyDisk {
     /// The disk as it is after a loss of power right now. This one goes on unharmed.
     pub fn crash(&self, how: Crash) -> Self {
         let state = self.state();
-        let names = match how {
-            Crash::Kept => state.names.clone(),
-            _ => state.durable_names.clone(),
-        };
         let mut noise = Noise(match how {
             Crash::Torn(seed) | Crash::Scrambled(seed) => seed,
             Crash::Lost | Crash::Kept => 0,
         });
+        let names = match how {
+            Crash::Kept => state.names.clone(),
+            Crash::Lost => state.durable_names.clone(),
+            Crash::Torn(_) | Crash::Scrambled(_) => state.mixed_names(&mut noise),
+        };
         let files = state
             .files
             .iter()
@@ -261,6 +262,22 @@ impl DiskFile for FaultyFile {
 }
 
 impl State {
+    /// Each name that no sync covered is as before or as now.
+    fn mixed_names(&self, noise: &mut Noise) -> BTreeMap<PathBuf, usize> {
+        let all = self.names.keys().chain(self.durable_names.keys());
+        let all: BTreeSet<&PathBuf> = all.collect();
+        let pick = |path: &PathBuf, now: bool| match now {
+            true => self.names.get(path).copied(),
+            false => self.durable_names.get(path).copied(),
+        };
+        all.into_iter()
+            .filter_map(|path| {
+                let at = pick(path, noise.next().is_multiple_of(2))?;
+                Some((path.clone(), at))
+            })
+            .collect()
+    }
+
     fn used(&self) -> u64 {
         let named = self.names.values().filter_map(|at| self.files.get(*at));
         named.map(|content| content.written.len() as u64).sum()

@@ -84,6 +84,46 @@ fn a_document_that_holds_a_frame_is_no_proof_of_anything() {
     assert_eq!(read(&log, 0).unwrap(), records(1..=4));
 }
 
+#[test]
+fn a_record_behind_a_torn_one_does_not_come_back_when_another_takes_its_place() {
+    let disk = FaultyDisk::new();
+    let (log, _) = open(&disk);
+    log.append(&records(1..=3)).unwrap();
+    log.sync().unwrap();
+    let begins = end_of(&disk);
+    log.append(&records([4, 5])).unwrap();
+    let mut bytes = disk.bytes(&segment(1));
+    bytes[begins + 50] ^= 1;
+    disk.put(&segment(1), &bytes);
+    let (log, recovered) = open(&disk);
+    assert_eq!((recovered.last_seq, recovered.damage), (3, vec![]));
+    // Exactly as long as the torn one, so that the old fifth record would follow it.
+    log.append(&[record(4)]).unwrap();
+    log.sync().unwrap();
+    let (log, recovered) = open(&disk.crash(Crash::Lost));
+    assert_eq!(recovered.last_seq, 4);
+    assert_eq!(read(&log, 0).unwrap(), records(1..=4));
+}
+
+#[test]
+fn a_damaged_mark_costs_no_record_behind_it() {
+    let disk = FaultyDisk::new();
+    let (log, _) = open(&disk);
+    log.append(&records(1..=3)).unwrap();
+    log.close().unwrap();
+    let mark = end_of(&disk) - 48;
+    log.append(&[record(4)]).unwrap();
+    log.sync().unwrap();
+    let mut bytes = disk.bytes(&segment(1));
+    bytes[mark + 20] ^= 1;
+    disk.put(&segment(1), &bytes);
+    let (log, recovered) = open(&disk);
+    assert_eq!((recovered.last_seq, recovered.damage.len()), (4, 1));
+    assert_eq!(recovered.damage[0].lost, None);
+    assert_eq!(read(&log, 0).unwrap(), records(1..=4));
+    assert_eq!(log.verify().unwrap(), recovered.damage);
+}
+
 /// Appends and syncs at random, then loses power: what comes back is a prefix that holds all that
 /// was synced. Goes on from there.
 fn lose_power(seed: u64) {

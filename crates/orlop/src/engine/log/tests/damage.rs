@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{STORE, open, open_at, read, records, segment};
 use crate::ErrorKind;
 use crate::engine::log::faulty::{Crash, FaultyDisk};
+use crate::engine::log::frame::{FrameHead, SegmentHead};
 use crate::engine::log::scan::scan;
 use crate::engine::log::{Record, verify_folder};
 
@@ -115,6 +116,34 @@ fn every_flipped_bit_of_a_killed_log_is_named_harmless_or_a_torn_tail() {
 #[test]
 fn every_flipped_bit_of_a_closed_log_is_named_or_harmless() {
     flip_every_bit(true);
+}
+
+#[test]
+fn whole_frames_of_which_one_is_missing_between_are_named() {
+    let head = SegmentHead {
+        number: 1,
+        store: STORE,
+        prev: 0,
+        base: 0,
+        created_ms: 0,
+    };
+    let seed = SegmentHead::seed(&STORE, 1);
+    let mut bytes = head.encode().to_vec();
+    for (seq, prev) in [(1, 0), (3, 2), (4, 3)] {
+        let at = bytes.len();
+        bytes.resize(at + 48, 0);
+        super::record(seq).encode(&mut bytes);
+        FrameHead::record(seq, prev, prev).seal(&mut bytes[at..], seed, at as u64);
+    }
+    let disk = FaultyDisk::new();
+    disk.put(&segment(1), &bytes);
+    let refused = open_at(&disk, 1).unwrap_err();
+    assert!(refused.message().contains("record 2 is lost"), "{refused}");
+    let (log, recovered) = open_at(&disk, 2).unwrap();
+    assert_eq!((recovered.last_seq, recovered.damage.len()), (4, 1));
+    let refused = read(&log, 0).unwrap_err();
+    assert!(refused.message().contains("record 2 is lost"), "{refused}");
+    assert_eq!(read(&log, 2).unwrap(), records([3, 4]));
 }
 
 #[test]

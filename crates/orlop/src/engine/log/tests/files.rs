@@ -88,6 +88,16 @@ fn reader_at_the_tail_goes_on_when_more_is_appended() {
 }
 
 #[test]
+fn a_record_above_the_published_number_waits() {
+    let (log, _) = open(&FaultyDisk::new());
+    log.append(&records([1, 3])).unwrap();
+    let mut reader = log.read_from(0).unwrap();
+    assert_eq!(reader.next(2).unwrap(), Some(record(1)));
+    assert_eq!(reader.next(2).unwrap(), None);
+    assert_eq!(reader.next(3).unwrap(), Some(record(3)));
+}
+
+#[test]
 fn a_group_is_one_write_and_a_sync_is_one_sync() {
     let disk = FaultyDisk::new();
     let options = LogOptions::default();
