@@ -83,6 +83,11 @@ impl Group {
         }
     }
 
+    /// Whether it does the log's records again, instead of making new ones.
+    pub(super) fn replays(&self) -> bool {
+        self.clocks.is_none()
+    }
+
     /// Adds a batch, or refuses it and leaves the group as it was.
     ///
     /// # Errors

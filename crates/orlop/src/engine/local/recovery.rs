@@ -155,10 +155,21 @@ impl Group {
         for (name, value) in changed {
             small.insert(records::meta_key(&name), value.map(Bytes::from));
         }
-        small.insert(
-            records::meta_key(super::APPLIED),
-            Some(Bytes::copy_from_slice(&self.seq.to_le_bytes())),
-        );
+        if let Some(applied) = self.applied() {
+            small.insert(
+                records::meta_key(super::APPLIED),
+                Some(Bytes::copy_from_slice(&applied.to_le_bytes())),
+            );
+        }
         std::mem::take(&mut self.pairs).into_iter().chain(small)
+    }
+
+    /// The last record that the key-value store holds with this group; none when it has none. A
+    /// number that only moved clocks is not in the log, so it must not look as if the log lost it.
+    fn applied(&self) -> Option<Seq> {
+        match self.replays() {
+            true => Some(self.seq),
+            false => self.records.last().map(|record| record.seq),
+        }
     }
 }

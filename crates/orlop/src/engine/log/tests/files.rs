@@ -309,8 +309,9 @@ fn readers_follow_a_writer_on_a_real_disk_while_old_segments_go() {
     const LAST: u64 = 3000;
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
-                let mut reader = log.read_from(0).unwrap();
+            let mut reader = log.read_from(0).unwrap();
+            let (log, published) = (&log, &published);
+            scope.spawn(move || {
                 let mut next = 1;
                 let mut overtaken = 0;
                 while next <= LAST {
