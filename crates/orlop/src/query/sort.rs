@@ -165,7 +165,7 @@ fn expand<'a>(
     picked: Option<Fields<'a>>,
     each: &mut dyn FnMut(Vec<View<'a>>),
 ) -> Result<()> {
-    let mut array: Option<(Fields<'a>, &str)> = None;
+    let (mut array, mut known): (Option<Fields<'a>>, Option<&str>) = (None, None);
     // Paths that arrived at the array, with what is left of each: nothing, at its end.
     let mut through: Vec<(usize, &str)> = Vec::new();
     for (at, end) in ends.iter_mut().enumerate() {
@@ -173,25 +173,32 @@ fn expand<'a>(
             continue;
         };
         let (value, rest, whole) = follow(path, document, picked)?;
-        match value {
-            Some(View::Array(items)) if !whole => {
-                // Below one document the way tells arrays apart.
-                let way = path.get(..path.len() - rest.len()).unwrap_or_default();
-                let way = way.trim_end_matches('.');
-                if array.is_some_and(|(_, known)| known != way) {
-                    return Err(Error::invalid(
-                        "cannot sort by paths through parallel arrays",
-                    ));
-                }
-                array = Some((items, way));
-                through.push((at, rest));
-            }
+        let Some(View::Array(items)) = value else {
+            *end = End::Value(value.unwrap_or(View::Null));
+            continue;
+        };
+        // Below one document the way tells arrays apart.
+        let way = path.get(..path.len() - rest.len()).unwrap_or_default();
+        let way = way.trim_end_matches('.');
+        if *known.get_or_insert(way) != way {
+            return Err(Error::invalid(
+                "cannot sort by paths through parallel arrays",
+            ));
+        }
+        if whole {
             // An array picked by its place is not taken apart, but empty is empty.
-            Some(View::Array(items)) if items.count() == 0 => *end = End::Value(View::Undefined),
-            value => *end = End::Value(value.unwrap_or(View::Null)),
+            let empty = items.count() == 0;
+            *end = End::Value(if empty {
+                View::Undefined
+            } else {
+                View::Array(items)
+            });
+        } else {
+            array = Some(items);
+            through.push((at, rest));
         }
     }
-    let Some((items, _)) = array else {
+    let Some(items) = array else {
         let values = ends.iter().map(|end| match end {
             End::Value(value) => *value,
             End::Path(_) => View::Null,
