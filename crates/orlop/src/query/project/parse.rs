@@ -10,6 +10,12 @@ use crate::{Error, Result};
 
 use super::{Kind, Part, Parts, Projection, Slice};
 
+/// Most parts of a projected path.
+///
+/// # Source
+/// MongoDB's "FieldPath is too long".
+const PARTS_MAX: usize = 200;
+
 /// What was said so far.
 #[derive(Default)]
 struct Parsed {
@@ -201,6 +207,11 @@ impl Parsed {
 }
 
 fn check(path: &str) -> Result<()> {
+    if path.split('.').count() > PARTS_MAX {
+        return Err(Error::invalid(format!(
+            "a projected path is over the limit of {PARTS_MAX} parts"
+        )));
+    }
     if path.is_empty() || path.split('.').any(str::is_empty) {
         return Err(Error::invalid(format!(
             "the projection has an empty field name in '{path}'"

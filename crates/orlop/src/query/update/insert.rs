@@ -7,6 +7,7 @@ use crate::query::{Expr, Pred};
 use crate::{Error, Result};
 
 use super::leaf::raw;
+use super::path::DEPTH_MAX;
 use super::value::{Opened, Value, close, identical, malformed, open};
 
 /// The fields a filter pins, as a document.
@@ -38,6 +39,11 @@ pub(super) fn seed(filter: &Expr) -> Result<RawDocumentBuf> {
         .collect::<Result<Vec<_>>>()?;
     let mut fields = Opened::new();
     for (path, value) in &values {
+        if path.split('.').count() > DEPTH_MAX {
+            return Err(Error::invalid(format!(
+                "a path of the upsert's filter is over the limit of {DEPTH_MAX} levels"
+            )));
+        }
         if path.is_empty() {
             return Err(Error::invalid(
                 "cannot infer fields of the upsert: a condition on the empty path",

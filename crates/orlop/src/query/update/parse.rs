@@ -5,6 +5,7 @@ use bson::{Bson, Document};
 use crate::query::value::Number;
 use crate::{Error, Result};
 
+use super::path::DEPTH_MAX;
 use super::step::{Bit, Clock, End, Op, Push, PushSort, Step};
 
 /// The steps of an update document, in the order they were written.
@@ -40,6 +41,17 @@ pub(super) fn steps(update: &Document) -> Result<Vec<Step>> {
 /// `Invalid` naming the path.
 pub(super) fn check(step: &Step) -> Result<()> {
     let path = &step.path;
+    let levels = match &step.op {
+        Op::Unset | Op::Pull(_) | Op::PullAll(_) | Op::Pop(_) => 0,
+        Op::Rename(to) => to.split('.').count(),
+        op => path.split('.').count() + created_levels(op),
+    };
+    if levels > DEPTH_MAX {
+        return Err(Error::invalid(format!(
+            "{} would nest a document {levels} levels deep, over the limit of {DEPTH_MAX}",
+            step.op.name()
+        )));
+    }
     match &step.op {
         Op::Inc(operand) | Op::Mul(operand) => number(step.op.name(), path, operand),
         Op::Bit(operations) if operations.is_empty() => Err(Error::invalid(format!(
@@ -58,6 +70,26 @@ pub(super) fn check(step: &Step) -> Result<()> {
             ..
         }) => sort_fields(path, fields.iter().map(|(field, _)| field.as_ref())),
         _ => Ok(()),
+    }
+}
+
+/// How many levels a step creates below its path.
+fn created_levels(op: &Op) -> usize {
+    match op {
+        Op::Set(value) | Op::SetOnInsert(value) | Op::Min(value) | Op::Max(value) => levels(value),
+        Op::Push(Push { each: values, .. }) | Op::AddToSet(values) => {
+            1 + values.iter().map(levels).max().unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+/// How many documents and arrays are in one another.
+fn levels(value: &Bson) -> usize {
+    match value {
+        Bson::Document(fields) => 1 + fields.values().map(levels).max().unwrap_or(0),
+        Bson::Array(elements) => 1 + elements.iter().map(levels).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -4,6 +4,15 @@ use std::cmp::Ordering;
 
 use crate::{Error, Result};
 
+/// Most levels of documents and arrays in one document.
+///
+/// # Source
+/// MongoDB's "maximum nesting depth of 180".
+pub(super) const DEPTH_MAX: usize = 180;
+
+/// Most parts of a path, also where nothing is created: walking it is recursive.
+const PARTS_MAX: usize = 1000;
+
 /// One part of an update path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part<'a> {
@@ -34,6 +43,12 @@ pub(super) fn parts(path: &str) -> Result<Vec<Part<'_>>> {
             )));
         }
         parts.push(part(name));
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(Error::invalid(format!(
+            "an update path of {} parts is over the limit of {PARTS_MAX}",
+            parts.len()
+        )));
     }
     if !matches!(parts.first(), Some(Part::Name(_))) {
         return Err(Error::invalid(format!(

@@ -9,6 +9,7 @@ use crate::query::value::compare_raw;
 use crate::{Error, Result};
 
 use super::leaf::raw;
+use super::path::DEPTH_MAX;
 use super::value::malformed;
 
 /// The stages of an update pipeline.
@@ -144,6 +145,11 @@ fn unset_paths(operand: &Bson) -> Result<Vec<&str>> {
 }
 
 fn check(path: &str) -> Result<()> {
+    if path.split('.').count() > DEPTH_MAX {
+        return Err(Error::invalid(format!(
+            "a path of an update stage is over the limit of {DEPTH_MAX} levels"
+        )));
+    }
     let is_bad = |name: &str| name.is_empty() || name.starts_with('$') || name.contains('\0');
     if path.split('.').any(is_bad) {
         return Err(Error::invalid(format!(

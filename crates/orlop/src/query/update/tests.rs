@@ -278,6 +278,22 @@ fn shown_bytes(outcome: &Result<Updated, String>) -> String {
 }
 
 #[test]
+fn nesting_beyond_mongodbs_limit_is_refused_and_unset_of_it_does_nothing() {
+    let before = RawDocumentBuf::try_from(&doc! {"_id": 1}).unwrap();
+    let apply = |operator: &str, levels: usize| {
+        let path = vec!["a"; levels].join(".");
+        Update::parse(&Bson::Document(doc! {operator: {path: 1}}), &[])
+            .and_then(|update| update.apply(&before, None, NOW))
+            .map_err(|error| error.kind())
+    };
+    let deepest = apply("$set", 180);
+    assert!(matches!(deepest, Ok(Updated::Changed(_))), "{deepest:?}");
+    assert_eq!(apply("$set", 181), Err(ErrorKind::Invalid));
+    assert_eq!(apply("$unset", 300), Ok(Updated::Unchanged));
+    assert_eq!(apply("$unset", 1_000_000), Err(ErrorKind::Invalid));
+}
+
+#[test]
 fn paths_name_everything_a_step_touches() {
     let update = bson!({"$set": {"a.b": 1, "_v": 2}, "$rename": {"c": "d.e"}});
     let update = Update::parse(&update, &[]).unwrap();
