@@ -4,7 +4,9 @@ mod cursor;
 mod distinct;
 mod raw;
 mod raw_write;
+mod references;
 mod transaction;
+mod transaction_typed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::{Error, Result, trace};
 pub use raw::{Paged, Raw};
 pub use raw_write::{ManyWritten, UpdateMany, Written};
 pub use transaction::{Tx, TxRaw};
+pub use transaction_typed::TxCollection;
 
 /// How a store is opened. Plain data; `Default` suits a service on one machine.
 #[derive(Debug, Clone, Default)]

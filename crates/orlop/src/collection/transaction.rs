@@ -177,6 +177,10 @@ impl Tx {
 }
 
 impl TxRaw {
+    pub(crate) fn tx(&self) -> &Tx {
+        &self.tx
+    }
+
     /// The document as this transaction sees it.
     ///
     /// # Errors

@@ -138,12 +138,8 @@ impl<T> Id<T> {
 }
 
 impl<T> Id<T, bson::Uuid> {
-    /// A new random (version 4) UUID.
-    #[expect(
-        clippy::new_without_default,
-        reason = "two defaults would not be equal"
-    )]
-    pub fn new() -> Self {
+    /// A new random (version 4) UUID. Not called `new`, so that `Id::new()` needs no type beside it.
+    pub fn random() -> Self {
         Self::from_key(bson::Uuid::new())
     }
 }

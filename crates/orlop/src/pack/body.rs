@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 /// Largest BSON of one document, in bytes: MongoDB's limit.
 pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Deepest nesting of documents and arrays inside a document: MongoDB's limit for documents.
+const DEPTH_MAX: usize = 100;
 /// `_v` at the end of a body: type, name with NUL, int64, and the document's closing NUL.
 const TAIL_BYTES: usize = 1 + 3 + 8 + 1;
 const TAIL_HEAD: [u8; 4] = [0x12, b'_', b'v', 0];
@@ -38,6 +40,7 @@ impl Body {
             let value = element
                 .value()
                 .map_err(|error| Error::invalid(format!("malformed document: {error}")))?;
+            check_nested(value, 1)?;
             packed.append(element.key(), value);
         }
         packed.append(bson::cstr!("_v"), 0_i64);
@@ -110,9 +113,80 @@ impl Body {
     }
 }
 
+/// Refuses what is nested deeper than [`DEPTH_MAX`] or malformed somewhere inside.
+fn check_nested(value: RawBsonRef<'_>, depth: usize) -> Result<()> {
+    let malformed = |error| Error::invalid(format!("malformed document: {error}"));
+    if !matches!(value, RawBsonRef::Document(_) | RawBsonRef::Array(_)) {
+        return Ok(());
+    }
+    if depth > DEPTH_MAX {
+        return Err(Error::invalid(format!(
+            "document is nested deeper than {DEPTH_MAX} levels"
+        )));
+    }
+    match value {
+        RawBsonRef::Document(inner) => {
+            for element in inner {
+                let (_, value) = element.map_err(malformed)?;
+                check_nested(value, depth + 1)?;
+            }
+        }
+        RawBsonRef::Array(inner) => {
+            for value in inner {
+                check_nested(value.map_err(malformed)?, depth + 1)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the contents: bodies hold secrets.
         write!(f, "Body({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::doc;
+
+    fn nested(depth: usize) -> bson::Document {
+        (0..depth).fold(doc! {}, |inner, _| doc! { "a": inner })
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_the_bound_itself_is_allowed() {
+        let pack = |depth| {
+            let document = RawDocumentBuf::try_from(&nested(depth)).unwrap();
+            Body::pack(&document, &Bson::Int32(1))
+        };
+        assert!(pack(DEPTH_MAX).is_ok());
+        let error = pack(DEPTH_MAX + 1).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn damage_deep_inside_is_refused() {
+        let document = RawDocumentBuf::try_from(&doc! { "a": { "b": [{ "text": "x" }] } }).unwrap();
+        let mut bytes = document.into_bytes();
+        let at = bytes.windows(5).position(|five| five == b"text\0").unwrap();
+        bytes[at + 5] = 0x70;
+        let document = RawDocumentBuf::from_bytes(bytes).unwrap();
+        let error = Body::pack(&document, &Bson::Int32(1)).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn id_goes_first_and_the_revision_last() {
+        let document = RawDocumentBuf::try_from(&doc! { "_v": 9, "a": 1, "_id": 7 }).unwrap();
+        let packed = Body::pack(&document, &Bson::Int32(7)).unwrap();
+        let body = Body::seal(packed, Revision(5));
+        let expected = doc! { "_id": 7, "a": 1, "_v": 5_i64 };
+        assert_eq!(bson::Document::try_from(body.raw()).unwrap(), expected);
+        assert_eq!(body.revision(), Some(Revision(5)));
+        assert_eq!(body.id().unwrap(), Bson::Int32(7));
     }
 }
