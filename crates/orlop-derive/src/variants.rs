@@ -309,7 +309,12 @@ fn document(model: &Enum<'_>) -> Result<TokenStream> {
             }
             fn keep(&self) -> ::core::option::Option<&'static #lib::document::Shape> {
                 match self {
-                    #(Self::#idents(_) => ::core::option::Option::Some(<Self as #lib::document::Document>::shape()),)*
+                    #(Self::#idents(_) => {
+                        static SHAPE: ::std::sync::OnceLock<#lib::document::Shape> = ::std::sync::OnceLock::new();
+                        ::core::option::Option::Some(SHAPE.get_or_init(|| {
+                            #support::joined_shape(#tag, &[<#types as #lib::document::Document>::shape()])
+                        }))
+                    })*
                     #keep
                 }
             }

@@ -118,7 +118,7 @@ pub fn unknown_version(document: &bson::Document) -> Option<Revision> {
     u64::try_from(version).ok().map(Revision)
 }
 
-/// The fields that some variant knows. A write as one variant takes away what only another has.
+/// The tag, and the fields that some of these variants know.
 pub fn joined_shape(tag: &'static str, shapes: &[&'static Shape]) -> Shape {
     let mut fields = vec![Known {
         name: tag,

@@ -1,0 +1,3 @@
+//! PDeck, a personal task deck: its models. The program is `main.rs`.
+
+pub mod models;
