@@ -272,7 +272,7 @@ impl Pass {
     fn reason(&self, register: Register, state: State, floor: Version) -> &'static str {
         match self.left.get(&(register, state)) {
             None => "a read saw a state that no write left",
-            Some(versions) if versions.iter().all(|version| *version < floor) => {
+            Some(versions) if versions.iter().any(|version| *version < floor) => {
                 "a read saw what was overwritten before it began"
             }
             Some(_) => "a read saw a write that began after it ended",

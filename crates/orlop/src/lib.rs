@@ -6,6 +6,8 @@
 
 pub mod cache;
 pub mod collection;
+#[doc(hidden)]
+pub mod defences;
 pub mod document;
 pub mod engine;
 mod error;

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use orlop::document::{Declaration, Policy};
 use orlop::{Orlop, Result};
 
-use crate::floor::{self, Violation};
+use crate::floor::{self, Event, History, Violation};
 use crate::random::Random;
 use timeline::Documents;
 
 /// Reads of all threads between two checks.
-const ROUND_READS: u64 = 200_000;
+const ROUND_READS: u64 = 100_000;
 
 /// What the threads do.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Outcome {
     pub took: Duration,
     /// The first violation. The run ends with the round it is in.
     pub found: Option<Violation>,
+    /// Calls, reads and writes, up to the end of the first violation.
+    pub calls_to_find: u64,
 }
 
 impl fmt::Display for Outcome {
@@ -110,18 +112,28 @@ pub fn run(db: &Orlop, load: &Load) -> Result<Outcome> {
         writes: 0,
         took: Duration::ZERO,
         found: None,
+        calls_to_find: 0,
     };
     while outcome.reads < load.reads && outcome.found.is_none() {
         let reads = ROUND_READS.min(load.reads);
         let calls = round::run(db, &Arc::new(load.clone()), reads, &mut random)?;
         let history = documents.history(calls);
+        outcome.calls_to_find = outcome.reads + outcome.writes;
         outcome.reads += history.reads;
         outcome.writes += history.writes;
         outcome.found = match history.checked {
-            Ok(history) => floor::check(&history).err(),
+            Ok(history) => floor::check(&history).err().inspect(|violation| {
+                outcome.calls_to_find += before(&history, violation);
+            }),
             Err(violation) => Some(violation),
         };
     }
     outcome.took = started.elapsed();
     Ok(outcome)
+}
+
+/// Events that ended by the end of the violation.
+fn before(history: &History, violation: &Violation) -> u64 {
+    let ended = |event: &&Event| event.answer <= violation.event.answer;
+    history.events.iter().filter(ended).count() as u64
 }

@@ -14,6 +14,7 @@ use super::key::IdKey;
 use super::node::{Doc, Head, Node};
 use super::space::Space;
 use super::{Cache, Decode, Published, Served, store};
+use crate::defences::{Defence, pause};
 use crate::document::{CacheMode, Declaration, Revision};
 use crate::engine::{Query, Read, Reply, Seq, Tag};
 use crate::pack::keys::pinned_scope;
@@ -195,7 +196,7 @@ impl Cache {
     fn answers(&self, head: &Head, start: Seq) -> bool {
         self.clocks.as_ref().is_some_and(|clocks| {
             let current = clocks.current(head.tag, head.space.collection, head.stamp);
-            answers(head.stamp, start, current)
+            answers(head.stamp, start, current) || !Defence::FollowerLooksAtStamp.stands()
         })
     }
 
@@ -219,11 +220,13 @@ impl Cache {
         let declaration = published.declaration(space);
         self.counters.loads.add();
         let snapshot: &dyn Read = &*published.snapshot;
+        pause();
         let (value, bytes) = load(snapshot, query.clone()).await?;
+        pause();
         let mut head = Head {
             space: space.clone(),
             tag: depends_on(space, &query.filter, &declaration),
-            stamp: published.seq,
+            stamp: self.stamp(&published).await?,
             revision: Revision(0),
             expires_ms: 0,
             weight: Node::<Listed<V>>::weight(&IdKey::NONE, bytes + QUERY_BYTES),

@@ -8,6 +8,7 @@ use super::node::{Doc, Head};
 use super::space::Space;
 use super::{Cache, Decode, Published, Served};
 use crate::Result;
+use crate::defences::{Defence, pause};
 use crate::document::{CacheMode, Revision};
 use crate::engine::{Seq, Stored};
 
@@ -36,13 +37,18 @@ impl Cache {
         let Some(published) = self.published().await? else {
             return self.bypass_many(space, ids, decode).await;
         };
+        pause();
+        let as_of = match Defence::ManyFitOneSnapshot.stands() {
+            true => published.seq,
+            false => Seq::MAX,
+        };
         let mut docs = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
         for (at, id) in ids.iter().enumerate() {
             let address = Address::of(space, id);
-            let found = match self.look_as_of(space, &address, published.seq) {
+            let found = match self.look_as_of(space, &address, as_of) {
                 Some(found) => Some(found),
-                None => self.decode_raw(space, &address, published.seq, decode)?,
+                None => self.decode_raw(space, &address, as_of, decode)?,
             };
             if found.is_none() {
                 missing.push((at, address));

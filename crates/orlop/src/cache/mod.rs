@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
+use crate::defences::Defence;
 use crate::document::Declaration;
 use crate::engine::{Clocks, Engine, Seq, Snapshot};
 use crate::pack::Body;
@@ -145,6 +146,17 @@ impl Cache {
         }
         let snapshot = self.engine.snapshot().await?;
         Ok(snapshot.seq().map(|seq| Published { seq, snapshot }))
+    }
+}
+
+impl Cache {
+    /// What to stamp with that was read from a snapshot: its number, and no other.
+    async fn stamp(&self, published: &Published) -> Result<Seq> {
+        if Defence::StampIsTheSnapshots.stands() {
+            return Ok(published.seq);
+        }
+        let later = self.published().await?;
+        Ok(later.map_or(published.seq, |later| later.seq))
     }
 }
 

@@ -10,6 +10,7 @@ use super::many::head_of;
 use super::space::Space;
 use super::{Cache, Decode};
 use crate::Result;
+use crate::defences::{Defence, pause};
 use crate::document::{CacheMode, Declaration, Revision};
 use crate::engine::{Action, Applied, Batch, Commit, Effect, Seq};
 use crate::pack::Body;
@@ -78,7 +79,14 @@ impl Cache {
 
     fn keep_written(&self, kept: &Kept, applied: &Applied, seq: Seq) {
         let address = Address::of(&kept.space, &(&kept.id).into());
-        let mut head = head_of(&kept.space, address, seq, None);
+        pause();
+        let stamp = match &self.clocks {
+            Some(clocks) if !Defence::WrittenThroughWithItsNumber.stands() => {
+                clocks.read(address.tag)
+            }
+            _ => seq,
+        };
+        let mut head = head_of(&kept.space, address, stamp, None);
         head.revision = applied.revision.unwrap_or(Revision(0));
         let expires_ms = self.expiry(kept.declaration.policy.ttl_ms, &head);
         match (&applied.document, applied.effect) {

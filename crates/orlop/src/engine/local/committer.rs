@@ -15,6 +15,7 @@ use super::catalog::Catalog;
 use super::group::Group;
 use super::housekeeping::Chore;
 use super::prepare::{Prepared, Step};
+use crate::defences::{Defence, pause};
 use crate::engine::kv::{KeyRange, Kv, Pairs, View};
 use crate::engine::log::Log;
 use crate::engine::{Clocks, Commit, Durability, Seq};
@@ -359,23 +360,37 @@ impl Committer {
         let view = self
             .store(&mut group)
             .map_err(|error| self.poisoned(error))?;
+        let clocks = &self.shared.clocks;
+        let move_clocks = || {
+            for (tag, seq) in &group.tags {
+                clocks.advance(*tag, *seq);
+            }
+            for (collection, seq) in &group.wholes {
+                if Defence::WholeHasAClock.stands() {
+                    clocks.advance_whole(*collection, *seq);
+                }
+            }
+            if let Some(seq) = group.all_tags {
+                clocks.advance_all(seq);
+            }
+        };
         // 3. IMPORTANT: the clocks move before the group is visible. A reader that sees the
         //    new snapshot would else find an old entry still valid.
-        for (tag, seq) in &group.tags {
-            self.shared.clocks.advance(*tag, *seq);
+        let ordered = Defence::ClocksBeforeVisibility.stands();
+        if ordered {
+            move_clocks();
         }
-        for (collection, seq) in &group.wholes {
-            self.shared.clocks.advance_whole(*collection, *seq);
-        }
-        if let Some(seq) = group.all_tags {
-            self.shared.clocks.advance_all(seq);
-        }
+        pause();
         // 4. Visibility.
         self.shared.published.store(Arc::new(Published {
             seq: group.seq,
             view,
             catalog: group.catalog,
         }));
+        if !ordered {
+            pause();
+            move_clocks();
+        }
         // 5. The feed; the answers follow.
         self.shared.news.send_replace(Some(group.seq));
         Ok(())

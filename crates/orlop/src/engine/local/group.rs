@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::catalog::{Catalog, Collection, Counts, Index};
 use super::change::{self, Images};
 use super::prepare::{Prepared, PreparedChange, Step, Touched};
+use crate::defences::Defence;
 use crate::document::{Declaration, Revision};
 use crate::engine::kv::{KeyRange, View};
 use crate::engine::log::{Record, RecordChange};
@@ -394,6 +395,7 @@ impl Group {
             .push((Tag::document(&collection.name, id_key), seq));
         self.tags.push((Tag::collection(&collection.name), seq));
         for scope in &collection.declaration.scopes {
+            let before = before.filter(|_| Defence::OldScopeMovesToo.stands());
             for body in before.into_iter().chain(after) {
                 for values in keys::scope_keys(scope, body.raw())? {
                     self.tags

@@ -28,7 +28,11 @@ pub(super) fn get_many(
     ids: &[Bson],
 ) -> Result<Vec<Option<Stored>>> {
     let Some(known) = published.catalog.get(collection) else {
-        return Ok(vec![None; ids.len()]);
+        // What cannot be an id is refused here as it is where there are documents.
+        return ids
+            .iter()
+            .map(|id| keys::encode_id(id).map(|_| None))
+            .collect();
     };
     let get = |id: &Bson| -> Result<Option<Stored>> {
         let key = records::document_key(known.number, &keys::encode_id(id)?);
