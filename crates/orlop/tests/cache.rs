@@ -200,8 +200,8 @@ async fn equal_numbers_are_one_id_in_the_cache_too() {
     let db = common::memory().await;
     let raw = db.raw("numbers");
     raw.put(doc! { "_id": 1.0 }).await.unwrap();
-    assert!(raw.get(&Bson::Int32(1)).await.unwrap().is_some());
-    let (_, served) = raw.get(&Bson::Int64(1)).served().await.unwrap();
+    assert!(raw.get(Bson::Int32(1)).await.unwrap().is_some());
+    let (_, served) = raw.get(Bson::Int64(1)).served().await.unwrap();
     assert_eq!(served, Served::Hit);
     raw.delete(Bson::Double(1.0), Guard::Any).await.unwrap();
     assert_eq!(raw.get(1).await.unwrap(), None);

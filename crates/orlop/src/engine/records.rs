@@ -116,3 +116,7 @@ fn joined(first: &[u8], second: &[u8], third: &[u8]) -> Bytes {
     key.extend_from_slice(third);
     key.freeze()
 }
+
+#[cfg(test)]
+#[path = "records/tests.rs"]
+mod tests;

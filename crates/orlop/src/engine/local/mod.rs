@@ -26,7 +26,7 @@ use bson::{Bson, Document};
 use tokio::sync::oneshot;
 
 use super::kv::{Kv, MemoryKv};
-use super::log::{Log, LogOptions};
+use super::log::{Disk, Log, LogOptions, RealDisk};
 use super::{
     Batch, Capabilities, Clocks, CollectionInfo, Commit, Durability, Engine, Explain, Feed, Query,
     Read, Reply, Report, Resume, Rows, Snapshot, Stored,
@@ -118,6 +118,13 @@ impl Local {
     /// Independent of the number of documents; reads the log behind the last flush.
     #[cfg(feature = "embedded")]
     pub fn open(folder: &Path, settings: &LocalSettings) -> Result<Self> {
+        Self::open_on(folder, settings, Arc::new(RealDisk))
+    }
+
+    /// [`Local::open`] with the log on a disk of the caller's, for tests that make it fail.
+    #[cfg(feature = "embedded")]
+    #[doc(hidden)]
+    pub fn open_on(folder: &Path, settings: &LocalSettings, disk: Arc<dyn Disk>) -> Result<Self> {
         let held = folder::hold(folder)?;
         let kv = folder::open_pairs(folder, settings.block_cache_bytes)?;
         let options = LogOptions {
@@ -125,7 +132,7 @@ impl Local {
             retention_age: settings.feed_age,
             ..LogOptions::default()
         };
-        let recovered = recovery::recover(folder, kv, options, held.incarnation)?;
+        let recovered = recovery::recover(folder, kv, options, held.incarnation, disk)?;
         let parts = Parts {
             name: "embedded",
             kv: recovered.kv,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::catalog::Catalog;
 use super::group::Group;
 use crate::engine::kv::Kv;
-use crate::engine::log::{Log, LogOptions, Opening, RealDisk, Record};
+use crate::engine::log::{Disk, Log, LogOptions, Opening, Record};
 use crate::engine::{Seq, records};
 use crate::{Error, Result};
 
@@ -39,6 +39,7 @@ pub(super) fn recover(
     kv: Box<dyn Kv>,
     options: LogOptions,
     incarnation: u128,
+    disk: Arc<dyn Disk>,
 ) -> Result<Recovered> {
     let applied = applied(&*kv)?;
     let opening = Opening {
@@ -46,7 +47,7 @@ pub(super) fn recover(
         applied,
         now_ms: bson::DateTime::now().timestamp_millis(),
     };
-    let (log, found) = Log::open(&folder.join("log"), options, opening, Arc::new(RealDisk))?;
+    let (log, found) = Log::open(&folder.join("log"), options, opening, disk)?;
     for damage in &found.damage {
         tracing::warn!(%damage, "the log is damaged where nothing needs it");
     }
