@@ -165,3 +165,15 @@ async fn an_emptied_collection_keeps_its_declaration_and_a_dropped_one_does_not(
         Some(doc! { "_id": 2, "email": 5 })
     );
 }
+
+#[tokio::test]
+async fn declaring_the_same_again_commits_nothing() {
+    let form = doc! { "indexes": [{ "key": { "email": 1 }, "unique": true }] };
+    let db = declared(form.clone()).await;
+    let seq = db.snapshot().await.unwrap().seq();
+    let declaration = Declaration::from_document(&form).unwrap();
+    db.declare("users", &declaration).await.unwrap();
+    assert_eq!(db.snapshot().await.unwrap().seq(), seq);
+    db.declare("users", &Declaration::default()).await.unwrap();
+    assert!(db.snapshot().await.unwrap().seq() > seq);
+}

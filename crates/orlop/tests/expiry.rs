@@ -23,13 +23,28 @@ async fn what_has_expired_is_deleted_by_a_commit_and_nothing_else_is() {
     let now = bson::DateTime::now().timestamp_millis();
     let at = |seconds: i64| bson::DateTime::from_millis(now + seconds * 1_000);
     let sessions = db.raw("sessions");
-    sessions.put(doc! { "_id": 1, "until": at(3_600) }).await.unwrap();
-    sessions.put(doc! { "_id": 2, "until": at(-30) }).await.unwrap();
-    sessions.put(doc! { "_id": 3, "until": "not a date" }).await.unwrap();
+    sessions
+        .put(doc! { "_id": 1, "until": at(3_600) })
+        .await
+        .unwrap();
+    sessions
+        .put(doc! { "_id": 2, "until": at(-30) })
+        .await
+        .unwrap();
+    sessions
+        .put(doc! { "_id": 3, "until": "not a date" })
+        .await
+        .unwrap();
     sessions.put(doc! { "_id": 4 }).await.unwrap();
     let mut feed = db.changes(None).await.unwrap();
-    sessions.put(doc! { "_id": 5, "until": at(-90) }).await.unwrap();
-    sessions.put(doc! { "_id": 6, "until": [at(3_600), at(-90)] }).await.unwrap();
+    sessions
+        .put(doc! { "_id": 5, "until": at(-90) })
+        .await
+        .unwrap();
+    sessions
+        .put(doc! { "_id": 6, "until": [at(3_600), at(-90)] })
+        .await
+        .unwrap();
     let cached = sessions.count(orlop::query::Expr::All).await.unwrap();
     assert!((4..=6).contains(&cached));
     let mut deleted = Vec::new();

@@ -346,7 +346,7 @@ impl TxRaw {
     fn demand(&self, id: &Bson, stored: Option<&Body>, condition: &Expr) -> Result<()> {
         let reason = match stored {
             None => RefusalReason::Missing,
-            Some(body) if Matcher::new(condition)?.matches(body.raw())? => return Ok(()),
+            Some(body) if matcher(condition)?.matches(body.raw())? => return Ok(()),
             Some(_) => RefusalReason::Condition,
         };
         let why = match reason {
@@ -422,7 +422,7 @@ fn overlaid(
     skip: u64,
     limit: Option<u64>,
 ) -> Result<Vec<Body>> {
-    let matcher = Matcher::new(filter)?;
+    let matcher = matcher(filter)?;
     let mine: BTreeMap<Vec<u8>, Option<Body>> = mine.into_iter().collect();
     let mut found = Vec::new();
     for body in rows {
@@ -443,6 +443,10 @@ fn overlaid(
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     let bodies = found.into_iter().map(|(_, _, body)| body);
     Ok(bodies.skip(skip).take(limit).collect())
+}
+
+fn matcher(filter: &Expr) -> Result<Matcher> {
+    Matcher::at(filter, bson::DateTime::now())
 }
 
 fn raw(document: &Document) -> Result<RawDocumentBuf> {

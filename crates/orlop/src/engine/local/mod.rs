@@ -358,9 +358,12 @@ impl Engine for Local {
         declaration: &'a Declaration,
     ) -> Reply<'a, CollectionInfo> {
         Box::pin(async move {
-            self.submit(prepare::prepare_declare(collection, declaration)?)
-                .await?;
-            self.nudge();
+            // An application declares its collections at every start: most change nothing.
+            if !reads::declares(&*self.now()?, collection, declaration) {
+                self.submit(prepare::prepare_declare(collection, declaration)?)
+                    .await?;
+                self.nudge();
+            }
             reads::info(&*self.now()?, collection)?.ok_or_else(|| {
                 Error::not_found(format!("collection {collection} was dropped meanwhile"))
             })

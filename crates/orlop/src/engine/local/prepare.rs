@@ -137,7 +137,9 @@ fn prepare_change(change: Change) -> Result<PreparedChange> {
         Guard::Absent => Test::Absent,
         Guard::Present => Test::Present,
         Guard::Revision(revision) => Test::Revision(revision),
-        Guard::Matches(filter) => Test::Matches(Box::new(Matcher::new(&filter)?)),
+        Guard::Matches(filter) => {
+            Test::Matches(Box::new(Matcher::at(&filter, bson::DateTime::now())?))
+        }
     };
     let step = match change.action {
         Action::Put(put) => Step::Put {

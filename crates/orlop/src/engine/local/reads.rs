@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::Bson;
 use futures_util::{TryStreamExt, stream};
 
-use super::catalog::{Catalog, Collection, Counts};
+use super::catalog::{Catalog, Collection, Counts, Index};
 use super::committer::Published;
 use crate::document::Declaration;
 use crate::engine::plan::{self, Cursor, PlanIndex, Source};
@@ -111,6 +111,14 @@ pub(super) fn info(published: &Published, name: &str) -> Result<Option<Collectio
         Some(collection) => describe(published, collection).map(Some),
         None => Ok(None),
     }
+}
+
+/// Whether the collection declares just this already, and none of its indexes failed.
+pub(super) fn declares(published: &Published, name: &str, declaration: &Declaration) -> bool {
+    published.catalog.get(name).is_some_and(|collection| {
+        let failed = |index: &Index| matches!(index.progress.state, IndexState::Failed(_));
+        *collection.declaration == *declaration && !collection.indexes.iter().any(failed)
+    })
 }
 
 /// All collections, by name.
