@@ -13,4 +13,4 @@ mod write;
 mod tests;
 
 pub use eval::{Match, Matcher};
-pub(crate) use parse::truth;
+pub(crate) use parse::{is_condition, truth};

@@ -41,8 +41,8 @@ const FOREIGN: [&str; 8] = [
     "$jsonSchema",
 ];
 
-/// Operators on a field.
-const FIELD: [&str; 21] = [
+/// Conditions on a value.
+const CONDITIONS: [&str; 20] = [
     "$eq",
     "$ne",
     "$gt",
@@ -63,8 +63,12 @@ const FIELD: [&str; 21] = [
     "$bitsAnySet",
     "$bitsAllClear",
     "$bitsAnyClear",
-    "$not",
 ];
+
+/// Whether an operator's document is a condition on a value itself, not on its fields.
+pub(crate) fn is_condition(operator: &str) -> bool {
+    CONDITIONS.contains(&operator)
+}
 
 impl Expr {
     /// Reads a filter in MongoDB's syntax. `$comment` is dropped.
@@ -131,7 +135,7 @@ fn parse_top_level(name: &str, value: &Bson, depth: usize, whole: bool) -> Resul
             ));
         }
         _ if TOP_LEVEL.contains(&name) => return Err(foreign(name)),
-        _ if FIELD.contains(&name) || FOREIGN.contains(&name) => {
+        _ if is_condition(name) || name == "$not" || FOREIGN.contains(&name) => {
             return Err(Error::invalid(format!("operator {name} needs a field")));
         }
         _ => return Err(unknown(name)),

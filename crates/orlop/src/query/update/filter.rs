@@ -5,34 +5,11 @@ use std::sync::Arc;
 use bson::raw::{CStr, RawBsonRef, RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
+use crate::query::filter::is_condition;
 use crate::query::{Expr, Matcher};
 use crate::{Error, Result};
 
 use super::value::Value;
-
-/// The operators that make a document the condition of an element itself, not of its fields.
-const ON_ELEMENT: [&str; 20] = [
-    "$eq",
-    "$ne",
-    "$gt",
-    "$gte",
-    "$lt",
-    "$lte",
-    "$in",
-    "$nin",
-    "$exists",
-    "$type",
-    "$regex",
-    "$options",
-    "$all",
-    "$elemMatch",
-    "$size",
-    "$mod",
-    "$bitsAllSet",
-    "$bitsAnySet",
-    "$bitsAllClear",
-    "$bitsAnyClear",
-];
 
 /// The array filters of an update.
 #[derive(Debug, Clone, Default)]
@@ -108,7 +85,7 @@ impl Condition {
                 !document
                     .keys()
                     .next()
-                    .is_some_and(|name| ON_ELEMENT.contains(&name.as_str()))
+                    .is_some_and(|name| is_condition(name))
             }),
             _ => None,
         };
