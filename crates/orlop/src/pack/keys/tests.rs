@@ -11,7 +11,7 @@ use super::*;
 use crate::ErrorKind;
 use crate::document::IndexSpec;
 use crate::query::value::{compare, compare_views};
-use crate::query::{Expr, Pred, Sort};
+use crate::query::{Expr, Matcher, Pred, Sort};
 
 fn decimal(text: &str) -> Bson {
     Bson::Decimal128(text.parse::<Decimal128>().unwrap())
@@ -223,8 +223,50 @@ fn check_order(a: &Bson, b: &Bson) {
     }
 }
 
+/// A value of few kinds, so that it is often equal to another one.
+fn common(depth: u32) -> BoxedStrategy<Bson> {
+    let leaf = prop::sample::select(vec![
+        Bson::Int32(1),
+        Bson::Double(1.0),
+        Bson::from("x"),
+        Bson::Null,
+        Bson::Undefined,
+    ]);
+    if depth == 0 {
+        return leaf.boxed();
+    }
+    let inner = common(depth - 1);
+    let field = (prop::sample::select(vec!["a", "b", "0"]), inner.clone());
+    let fields = prop::collection::vec(field, 0..3).prop_map(|fields| {
+        let named = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Bson::Document(named.collect())
+    });
+    let array = prop::collection::vec(inner, 0..3).prop_map(Bson::Array);
+    prop_oneof![2 => leaf, 1 => fields, 1 => array].boxed()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn a_filter_that_pins_a_scope_finds_only_documents_in_it(
+        (a, b) in (common(3), common(3)),
+        paths in prop::collection::vec(prop::sample::select(vec!["a", "b", "a.b", "a.0", "b.0.a"]), 1..3),
+        values in (common(0), common(0)),
+    ) {
+        let document = raw(doc! { "_id": 1, "a": a, "b": b });
+        let paths: Vec<String> = paths.into_iter().map(str::to_owned).collect();
+        let pins = paths.iter().zip([values.0, values.1]);
+        let filter = Expr::And(
+            pins.map(|(path, value)| Expr::Field(path.clone().into(), Pred::Eq(value))).collect(),
+        );
+        if Matcher::new(&filter).unwrap().matches(&document).unwrap() {
+            let scope = pinned_scope(&filter, &paths).unwrap();
+            prop_assert!(scope_keys(&paths, &document).unwrap().contains(&scope));
+        }
+    }
 
     #[test]
     fn byte_order_is_value_order((a, b) in pair()) {
@@ -343,6 +385,54 @@ fn numbers_at_the_edges_keep_their_order() {
                 "{a:?} against {b:?}"
             );
         }
+    }
+}
+
+#[test]
+fn stored_bytes_of_keys_do_not_change() {
+    let regex = bson::Regex {
+        pattern: "a".try_into().unwrap(),
+        options: "i".try_into().unwrap(),
+    };
+    for (value, expected) in [
+        (Bson::MinKey, "10"),
+        (Bson::Undefined, "14"),
+        (Bson::Null, "18"),
+        (Bson::Int32(1), "20bff000000000000080"),
+        (Bson::Double(-1.5), "204007ffffffffffff80"),
+        (Bson::Double(f64::NAN), "20000000000000000080"),
+        (
+            Bson::Int64((1 << 53) + 1),
+            "20c340000000000000c0201001bc16d674ec800de0b6b3a7640000",
+        ),
+        (Bson::from("a\0b"), "306100ff620001"),
+        (bson!({"a": null}), "401861000100"),
+        (bson!([true, []]), "5080015000 00"),
+        (
+            Bson::ObjectId(ObjectId::from_bytes([7; 12])),
+            "70070707070707070707070707",
+        ),
+        (Bson::Boolean(false), "8000"),
+        (
+            Bson::DateTime(DateTime::from_millis(-1)),
+            "907fffffffffffffff",
+        ),
+        (
+            Bson::Timestamp(Timestamp {
+                time: 1,
+                increment: 2,
+            }),
+            "a00000000100000002",
+        ),
+        (Bson::RegularExpression(regex), "b0610001690001"),
+        (Bson::JavaScriptCode("x".into()), "c0780001"),
+        (Bson::MaxKey, "d0"),
+    ] {
+        let hex: String = encoded(&value)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, expected.replace(' ', ""), "{value:?}");
     }
 }
 

@@ -88,6 +88,11 @@ impl Random {
         };
         let mut document = doc! { "_id": id };
         document.extend(self.fields(&["a", "b", "c"], 3, arrays));
+        if arrays && self.one_in(3) {
+            // What different elements of one array hold is easily taken for what one holds.
+            let items = (0..self.below(4)).map(|_| self.fields(&["b", "c"], 0, false).into());
+            document.insert("a", Bson::Array(items.collect()));
+        }
         document
     }
 
@@ -185,6 +190,21 @@ impl Random {
         }
     }
 
+    /// A condition that bounds a field of an index, as often as not through an element.
+    fn on(&mut self, path: &str) -> Expr {
+        let simple = [Pred::Eq, Pred::Eq, Pred::Gte, Pred::Lt];
+        let pred = self.pick(&simple)(self.scalar());
+        match path.split_once('.') {
+            Some((array, field)) if self.one_in(3) => {
+                let inner = Expr::Field(field.to_owned().into(), pred);
+                let inner = ElemMatch::Document(Box::new(inner));
+                Expr::Field(array.to_owned().into(), Pred::ElemMatch(inner))
+            }
+            _ if self.one_in(4) => Expr::Field(path.to_owned().into(), self.pred(1)),
+            _ => Expr::Field(path.to_owned().into(), pred),
+        }
+    }
+
     fn filters(&mut self, depth: usize) -> Vec<Expr> {
         (0..=self.below(3))
             .map(|_| self.filter(depth - 1))
@@ -202,6 +222,11 @@ impl Random {
                     .keys
                     .push((path, direction(*self.pick(&[1, -1]))));
             }
+        }
+        if self.one_in(3) {
+            let index = self.pick(&world.indexes).clone();
+            let fields = index.spec.keys.iter();
+            query.filter = Expr::And(fields.map(|(path, _)| self.on(path)).collect());
         }
         if self.one_in(2) {
             // The order of an index, often enough.

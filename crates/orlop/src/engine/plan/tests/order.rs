@@ -61,6 +61,10 @@ fn pages_give_every_document_once_and_seek() {
             let Some(last) = rows.last() else { break };
             let place = next.sort.sort_key(last.body.raw()).unwrap();
             seen.extend(rows.iter().map(|row| row.body.id().unwrap()));
+            assert!(
+                seen.len() <= world.documents.len(),
+                "a document came twice: {next:?}"
+            );
             next = next.behind(place);
         }
         assert_eq!(seen, world.meaning(&whole).unwrap(), "{whole:?}");
