@@ -6,7 +6,7 @@ use super::sources::{Source, root};
 
 /// The modules of `orlop` in the order of their arrows: each uses only those before it.
 const MODULES: &[&[&str]] = &[
-    &["observe"],
+    &["observe", "defences"],
     &["document"],
     &["query"],
     &["pack"],

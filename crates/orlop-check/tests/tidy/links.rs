@@ -6,7 +6,6 @@ use super::sources::{Source, root};
 const COMING: &[&str] = &[
     "docs/api.md",
     "docs/benchmarks.md",
-    "docs/consistency.md",
     "docs/format.md",
     "docs/guide",
 ];
