@@ -5,5 +5,6 @@
 
 pub mod coherence;
 pub mod floor;
+pub mod generate;
 pub mod random;
 pub mod servers;
