@@ -294,8 +294,10 @@ fn elem_match(random: &mut Random, world: &World, depth: usize) -> Document {
 }
 
 fn modulo(random: &mut Random) -> Bson {
-    let number = |random: &mut Random| match random.below(8) {
-        0 => Bson::Double(2.5),
+    let decimal = |text: &str| Bson::Decimal128(text.parse().expect("a decimal"));
+    let number = |random: &mut Random| match random.below(10) {
+        8 => decimal(random.pick(&["1.5", "2.5", "-2.5", "0.4", "2"])),
+        0 => Bson::Double(random.pick(&[2.5, -2.5, 0.5])),
         1 => Bson::Int64(3),
         2 => Bson::Int32(-2),
         3 => Bson::Double(f64::NAN),

@@ -7,6 +7,7 @@ use super::{Random, World, filter, path, predicate, value};
 /// A random sort of one or two keys; seldom none, or a wrong one.
 pub fn sort(random: &mut Random) -> Document {
     let mut sort = Document::new();
+    let decimal = |text: &str| Bson::Decimal128(text.parse().expect("a decimal"));
     let keys = match random.below(12) {
         0 => 0,
         1..8 => 1,
@@ -15,7 +16,8 @@ pub fn sort(random: &mut Random) -> Document {
     for _ in 0..keys {
         let way = match random.below(60) {
             0 => value(random, 1),
-            1 => Bson::Double(-1.0),
+            1 => Bson::Double(random.pick(&[-1.0, 1.5, -1.9, 0.9])),
+            3 => decimal(random.pick(&["1", "-1", "1.5", "0.9", "-1.4"])),
             2 => Bson::Int64(1),
             number => Bson::Int32(if number % 2 == 0 { 1 } else { -1 }),
         };

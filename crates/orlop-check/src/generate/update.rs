@@ -7,7 +7,7 @@ use super::{Random, World, expression, filter, path, predicate, value};
 /// An update with what goes with it.
 #[derive(Debug, Clone)]
 pub struct UpdateCase {
-    /// Operators, a whole document, or a pipeline.
+    /// Operators, or a pipeline.
     pub update: Bson,
     /// The filters of `$[name]`.
     pub array_filters: Vec<Document>,
@@ -19,8 +19,7 @@ pub struct UpdateCase {
 pub fn update(random: &mut Random, world: &World) -> UpdateCase {
     let upsert = random.chance(18);
     let update = match random.below(100) {
-        0..4 => Bson::Document(replacement(random)),
-        4..10 => pipeline(random, world),
+        0..8 => pipeline(random, world),
         _ => Bson::Document(operators(random, world)),
     };
     let array_filters = array_filters(random, world, &update);
@@ -42,15 +41,24 @@ fn replacement(random: &mut Random) -> Document {
 }
 
 fn pipeline(random: &mut Random, world: &World) -> Bson {
-    let stages = (0..=random.below(2)).map(|_| match random.below(10) {
-        0..7 => {
+    // No stage sets what one before it may have removed: MongoDB keeps the place of such a field.
+    let orders = [
+        &["set"][..],
+        &["set"],
+        &["unset"],
+        &["set", "unset"],
+        &["replace", "set"],
+        &["set", "replace"],
+    ];
+    let stages = random.pick(&orders).iter().map(|kind| match *kind {
+        "set" => {
             let mut fields = Document::new();
             for _ in 0..=random.below(2) {
                 fields.insert(path(random), expression(random, world, 2));
             }
             Bson::Document(doc! { random.pick(&["$set", "$addFields"]): fields })
         }
-        7..9 => Bson::Document(doc! { "$unset": path(random) }),
+        "unset" => Bson::Document(doc! { "$unset": path(random) }),
         _ => Bson::Document(doc! { "$replaceWith": { "$literal": replacement(random) } }),
     });
     Bson::Array(stages.collect())

@@ -101,7 +101,7 @@ pub struct World {
 impl World {
     /// Up to `count` random documents.
     pub fn new(random: &mut Random, count: usize) -> Self {
-        let documents = (0..=random.below(count))
+        let documents = (0..random.below(count + 1))
             .map(|number| root(random, number))
             .collect();
         Self::of(documents)

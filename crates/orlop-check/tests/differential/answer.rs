@@ -48,6 +48,11 @@ impl Answer {
         matches!(self, Self::Refused(_))
     }
 
+    /// Whether it is refused with these words.
+    pub(crate) fn is_refused_for(&self, words: &str) -> bool {
+        matches!(self, Self::Refused(why) if why.contains(words))
+    }
+
     /// For people.
     pub(crate) fn show(&self) -> String {
         match self {

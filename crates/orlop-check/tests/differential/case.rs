@@ -107,16 +107,24 @@ pub(crate) fn is_valid(case: &Document) -> bool {
                 .iter()
                 .all(|name| update.get(name).is_none_or(|flag| flag.as_bool().is_some()));
             update.get_document("filter").is_ok()
-                && matches!(
-                    update.get("update"),
-                    Some(Bson::Document(_) | Bson::Array(_))
-                )
+                && is_update(update.get("update"))
                 && filters
                 && flags
         }
         _ => false,
     };
     identified && whole
+}
+
+/// A document without an operator would be taken for a whole document.
+fn is_update(update: Option<&Bson>) -> bool {
+    match update {
+        Some(Bson::Document(update)) => update
+            .keys()
+            .next()
+            .is_some_and(|name| name.starts_with('$')),
+        update => update.is_some_and(|update| update.as_array().is_some()),
+    }
 }
 
 /// Whether the filter has an `$expr` that may not be evaluated for every document.
@@ -128,6 +136,11 @@ pub(crate) fn may_skip_expr(case: &Document) -> bool {
         let alone = filter.len() == 1 && filter.contains_key("$expr") && !first;
         (!alone || asked.contains_key("limit")) && has(&Bson::Document(filter), "$expr")
     })
+}
+
+pub(crate) fn is_upsert(case: &Document) -> bool {
+    let update = case.get_document("update");
+    update.is_ok_and(|update| update.get_bool("upsert").unwrap_or(false))
 }
 
 fn has(value: &Bson, name: &str) -> bool {

@@ -134,7 +134,9 @@ fn differs(server: &mut Server, kind: Kind, subject: Subject, case: &Document) -
 /// the last one it returns; whether an `$expr` that fails is ever evaluated beside others is its
 /// secret. Alone it must fail on both sides.
 fn is_disagreement(case: &Document, theirs: &Answer, ours: &Answer) -> bool {
-    let undecided = case::may_skip_expr(case) && theirs.is_refused() != ours.is_refused();
+    let undecided = case::may_skip_expr(case) && theirs.is_refused() != ours.is_refused()
+        // MongoDB lets an upsert, and nothing else, store such names.
+        || ours.is_refused_for("dollar prefixed field") && case::is_upsert(case);
     !undecided && !theirs.agrees(ours)
 }
 

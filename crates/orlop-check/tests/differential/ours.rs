@@ -90,7 +90,16 @@ fn try_update(case: &Document) -> Result<Answer> {
     }
     if counts.0 == 0 && flag("upsert") {
         counts.0 = 1;
-        stored.push(created(&update, &filter, now)?);
+        let created = created(&update, &filter, now)?;
+        if stored
+            .iter()
+            .any(|other| value::compare(&id(other), &id(&created)).is_eq())
+        {
+            return Ok(Answer::Refused(
+                "there is a document with that id".to_owned(),
+            ));
+        }
+        stored.push(created);
         stored.sort_by(|a, b| value::compare(&id(a), &id(b)));
     }
     Ok(Answer::Documents {

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use bson::raw::RawDocument;
 use bson::{Bson, Document};
 
-use super::value::{Fields, Number, View, array_index, compare, compare_views};
+use super::value::{Fields, Number, Rounding, View, array_index, compare, compare_views};
 use super::{Path, Sort};
 use crate::document::Direction;
 use crate::{Error, Result};
@@ -139,7 +139,12 @@ fn direction(path: &str, value: &Bson) -> Result<Direction> {
     if matches!(value, Bson::Document(it) if it.contains_key("$meta")) {
         return Err(Error::unsupported("sort by $meta is not supported"));
     }
-    match Number::of(value).and_then(Number::truncate) {
+    let whole = match Number::of(value) {
+        // MongoDB cuts doubles and rounds decimals.
+        Some(Number::Decimal(it)) => it.round_to(0, Rounding::HalfEven).to_i64(),
+        number => number.and_then(Number::truncate),
+    };
+    match whole {
         Some(1) => Ok(Direction::Ascending),
         Some(-1) => Ok(Direction::Descending),
         _ => Err(Error::invalid(format!(

@@ -3,6 +3,7 @@
 use bson::{Bson, DateTime, Document};
 
 use super::compile::{Node, Variable};
+use super::fold::FREE;
 use super::is_true;
 use crate::query::value::{Fields, Number, View};
 use crate::{Error, Result};
@@ -45,7 +46,11 @@ impl<'a> Scope<'a> {
                 Some(Bson::Array(items.collect()))
             }
             Node::Call(function, operands) => {
-                let operands = self.all(operands)?;
+                let operands = if FREE.contains(&function.name) {
+                    self.until_null(operands)?
+                } else {
+                    self.all(operands)?
+                };
                 (function.call)(function.name, operands)?
             }
             Node::And(parts) => Some(Bson::Boolean(self.any(parts, false)?.is_none())),
@@ -68,6 +73,20 @@ impl<'a> Scope<'a> {
 
     fn all(&mut self, nodes: &[Node]) -> Result<Vec<Option<Bson>>> {
         nodes.iter().map(|node| self.eval(node)).collect()
+    }
+
+    /// The values up to the first that is null or missing; what follows it is not evaluated.
+    fn until_null(&mut self, nodes: &[Node]) -> Result<Vec<Option<Bson>>> {
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let value = self.eval(node)?;
+            let is_null = matches!(value, None | Some(Bson::Null | Bson::Undefined));
+            values.push(value);
+            if is_null {
+                break;
+            }
+        }
+        Ok(values)
     }
 
     /// The first part that is as true as `wanted`; what follows it is not evaluated.

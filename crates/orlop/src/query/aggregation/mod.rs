@@ -3,6 +3,7 @@
 mod arithmetic;
 mod compile;
 mod eval;
+mod fold;
 mod functions;
 
 use bson::raw::RawDocument;
@@ -61,6 +62,16 @@ impl Program {
             node: compile::compile(&expression.0)?,
             now,
         })
+    }
+
+    /// Compiles an expression of a filter: MongoDB evaluates its constant parts beforehand, and
+    /// refuses it when one of them fails. It does not in update pipelines.
+    ///
+    /// # Errors
+    /// As [`Aggregation::parse`], and what a constant part refuses.
+    pub fn folded(expression: &Aggregation, now: DateTime) -> Result<Self> {
+        let node = fold::fold(compile::compile(&expression.0)?)?;
+        Ok(Self { node, now })
     }
 
     /// Its value over the fields of a document; none when it is missing.

@@ -110,7 +110,7 @@ fn compile(expr: &Expr, now: DateTime, roots: &mut Vec<Box<str>>) -> Result<Node
                 test: test(pred, now)?,
             }
         }
-        Expr::Aggregation(expression) => Node::Expression(Expression::new(expression, now)?),
+        Expr::Aggregation(expression) => Node::Expression(Expression::folded(expression, now)?),
     })
 }
 

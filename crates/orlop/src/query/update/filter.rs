@@ -6,7 +6,7 @@ use bson::raw::{CStr, RawBsonRef, RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
 use crate::query::filter::is_condition;
-use crate::query::{Expr, Matcher};
+use crate::query::{Expr, Matcher, Pred};
 use crate::{Error, Result};
 
 use super::value::Value;
@@ -132,6 +132,7 @@ fn only_name<'e>(expr: &'e Expr, found: &mut Option<&'e str>) -> Result<()> {
             parts.iter().try_for_each(|part| only_name(part, found))
         }
         Expr::Aggregation(_) => Err(Error::invalid("$expr is not allowed in an array filter")),
+        Expr::Field(_, pred) if is_constant(pred) => Ok(()),
         Expr::Field(path, _) => {
             let name = path.split('.').next().unwrap_or_default();
             if let Some(other) = found
@@ -152,6 +153,15 @@ fn only_name<'e>(expr: &'e Expr, found: &mut Option<&'e str>) -> Result<()> {
             *found = Some(name);
             Ok(())
         }
+    }
+}
+
+/// Whether MongoDB takes a condition for one that always or never holds, on no field.
+fn is_constant(pred: &Pred) -> bool {
+    match pred {
+        Pred::All(preds) => preds.is_empty(),
+        Pred::Not(preds) => preds.iter().all(is_constant),
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use bson::Bson;
 use bson::raw::{RawDocument, RawDocumentBuf, cstr};
 
+use crate::query::value::compare;
 use crate::query::{Expr, Pred};
 use crate::{Error, Result};
 
@@ -108,19 +109,32 @@ fn check_id(id: bson::RawBsonRef<'_>) -> Result<()> {
 }
 
 fn collect<'e>(expr: &'e Expr, found: &mut Vec<(&'e str, &'e Bson)>) -> Result<()> {
+    refuse_aggregation(expr)?;
     match expr {
+        Expr::And(_) if never(expr) => Ok(()),
         Expr::And(parts) => parts.iter().try_for_each(|part| collect(part, found)),
-        Expr::Or(parts) => match parts.as_slice() {
-            [only] => collect(only, found),
-            _ => parts.iter().try_for_each(refuse_aggregation),
-        },
-        Expr::Nor(parts) => parts.iter().try_for_each(refuse_aggregation),
+        Expr::Or(parts) => {
+            let mut open = parts.iter().filter(|part| !never(part));
+            match (open.next(), open.next()) {
+                (Some(only), None) => collect(only, found),
+                _ => Ok(()),
+            }
+        }
         Expr::Field(path, pred) => {
             equal(path, pred, found);
             Ok(())
         }
-        Expr::Aggregation(_) => refuse_aggregation(expr),
-        Expr::All => Ok(()),
+        Expr::Nor(_) | Expr::Aggregation(_) | Expr::All => Ok(()),
+    }
+}
+
+/// Whether MongoDB sees beforehand that the filter holds for nothing: then it pins nothing.
+fn never(expr: &Expr) -> bool {
+    match expr {
+        Expr::Field(_, Pred::All(preds)) => preds.is_empty(),
+        Expr::And(parts) => parts.iter().any(never),
+        Expr::Or(parts) => !parts.is_empty() && parts.iter().all(never),
+        Expr::All | Expr::Nor(_) | Expr::Field(..) | Expr::Aggregation(_) => false,
     }
 }
 
@@ -128,8 +142,11 @@ fn equal<'e>(path: &'e str, pred: &'e Pred, found: &mut Vec<(&'e str, &'e Bson)>
     match pred {
         Pred::Eq(value) => found.push((path, value)),
         Pred::In(values, patterns) if patterns.is_empty() => {
-            if let [only] = values.as_slice() {
-                found.push((path, only));
+            let mut values = values.iter();
+            if let Some(first) = values.next()
+                && values.all(|value| compare(first, value).is_eq())
+            {
+                found.push((path, first));
             }
         }
         Pred::All(preds) => {
