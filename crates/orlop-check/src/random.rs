@@ -42,6 +42,21 @@ impl Random {
         self.number().checked_rem(bound).unwrap_or(0)
     }
 
+    /// An index below `len`, which is not 0.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// True in so many of a hundred cases.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of `choices`, which are not empty.
+    pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.index(choices.len())].clone()
+    }
+
     /// Puts a slice in random order.
     pub fn shuffle<T>(&mut self, slice: &mut [T]) {
         for at in (1..slice.len()).rev() {
@@ -49,4 +64,15 @@ impl Random {
             slice.swap(at, other);
         }
     }
+}
+
+/// The seed of a random test: `SEED` when it is set, else `default`.
+///
+/// For tests whose failures say little of the change that met them: a fixed default refuses no
+/// landing for a difference it did not make. Other seeds are for whoever looks for one.
+pub fn seed(default: u64) -> u64 {
+    std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(default)
 }

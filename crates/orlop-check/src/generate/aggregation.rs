@@ -2,7 +2,8 @@
 
 use bson::{Bson, Document, doc};
 
-use super::{Random, World, path};
+use super::{World, path};
+use crate::random::Random;
 
 /// A random expression with at most `depth` levels.
 pub fn expression(random: &mut Random, world: &World, depth: usize) -> Bson {
@@ -16,7 +17,7 @@ pub fn expression(random: &mut Random, world: &World, depth: usize) -> Bson {
                 .collect(),
         )
     };
-    let (name, operand) = match random.below(100) {
+    let (name, operand) = match random.index(100) {
         0..40 => {
             let name = random.pick(&["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$cmp"]);
             let count = if random.chance(2) { 1 } else { 2 };
@@ -24,13 +25,13 @@ pub fn expression(random: &mut Random, world: &World, depth: usize) -> Bson {
         }
         40..60 => {
             let name = random.pick(&["$and", "$or"]);
-            let count = random.below(4);
+            let count = random.index(4);
             (name, operands(random, count))
         }
         60..68 => ("$not", operands(random, 1)),
         68..80 => {
             let name = random.pick(&["$add", "$multiply"]);
-            let count = random.below(4);
+            let count = random.index(4);
             (name, operands(random, count))
         }
         80..92 => {

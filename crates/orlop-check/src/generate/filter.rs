@@ -3,7 +3,8 @@
 use bson::{Bson, Document, Regex, doc};
 
 use super::aggregation::expression;
-use super::{Random, World, path, value};
+use super::{World, path, value};
+use crate::random::Random;
 
 /// Patterns, right and wrong; MongoDB's are PCRE's.
 const PATTERNS: &[&str] = &[
@@ -79,7 +80,7 @@ const TYPES: &[&str] = &[
 /// A random filter over `world`, with at most `depth` levels of logic.
 pub fn filter(random: &mut Random, world: &World, depth: usize) -> Document {
     let mut filter = Document::new();
-    let clauses = match random.below(20) {
+    let clauses = match random.index(20) {
         0 => 0,
         1..13 => 1,
         13..18 => 2,
@@ -93,13 +94,13 @@ pub fn filter(random: &mut Random, world: &World, depth: usize) -> Document {
 }
 
 fn clause(random: &mut Random, world: &World, depth: usize) -> (String, Bson) {
-    match random.below(100) {
+    match random.index(100) {
         0..16 if depth > 0 => {
             let name = random.pick(&["$and", "$or", "$nor"]);
             let count = if random.chance(3) {
                 0
             } else {
-                1 + random.below(3)
+                1 + random.index(3)
             };
             let list = (0..count).map(|_| Bson::Document(filter(random, world, depth - 1)));
             let mut list = Bson::Array(list.collect());
@@ -159,7 +160,7 @@ fn operator(random: &mut Random, world: &World, depth: usize, into: &mut Documen
     let mut put = |name: &str, operand: Bson, random: &mut Random| {
         into.insert(name, if wrong { value(random, 2) } else { operand });
     };
-    match random.below(100) {
+    match random.index(100) {
         0..38 => {
             let name = random.pick(&["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$gt", "$lt"]);
             let operand = world.operand(random);
@@ -167,7 +168,7 @@ fn operator(random: &mut Random, world: &World, depth: usize, into: &mut Documen
         }
         38..51 => {
             let name = random.pick(&["$in", "$in", "$nin"]);
-            let count = random.below(4);
+            let count = random.index(4);
             let list = (0..count).map(|_| {
                 if random.chance(12) {
                     pattern(random)
@@ -201,7 +202,7 @@ fn operator(random: &mut Random, world: &World, depth: usize, into: &mut Documen
             put("$elemMatch", Bson::Document(operand), random);
         }
         82..86 => {
-            let size = random.below(4) as i32;
+            let size = random.index(4) as i32;
             let wrong = [
                 Bson::Double(1.0),
                 Bson::Double(1.5),
@@ -246,8 +247,8 @@ fn operator(random: &mut Random, world: &World, depth: usize, into: &mut Documen
 }
 
 fn types(random: &mut Random) -> Bson {
-    let one = |random: &mut Random| match random.below(3) {
-        0 => Bson::Int32(random.below(22) as i32 - 1),
+    let one = |random: &mut Random| match random.index(3) {
+        0 => Bson::Int32(random.index(22) as i32 - 1),
         1 => random
             .pick(&[
                 Bson::Int32(127),
@@ -261,7 +262,7 @@ fn types(random: &mut Random) -> Bson {
     if random.chance(70) {
         return one(random);
     }
-    Bson::Array((0..random.below(4)).map(|_| one(random)).collect())
+    Bson::Array((0..random.index(4)).map(|_| one(random)).collect())
 }
 
 fn regex(random: &mut Random, into: &mut Document) {
@@ -277,7 +278,7 @@ fn regex(random: &mut Random, into: &mut Document) {
 }
 
 fn all(random: &mut Random, world: &World, depth: usize) -> Bson {
-    let items = (0..random.below(3)).map(|_| match random.below(12) {
+    let items = (0..random.index(3)).map(|_| match random.index(12) {
         0 => pattern(random),
         1 => Bson::Document(doc! { "$elemMatch": elem_match(random, world, depth) }),
         _ => world.operand(random),
@@ -295,35 +296,35 @@ fn elem_match(random: &mut Random, world: &World, depth: usize) -> Document {
 
 fn modulo(random: &mut Random) -> Bson {
     let decimal = |text: &str| Bson::Decimal128(text.parse().expect("a decimal"));
-    let number = |random: &mut Random| match random.below(10) {
+    let number = |random: &mut Random| match random.index(10) {
         8 => decimal(random.pick(&["1.5", "2.5", "-2.5", "0.4", "2"])),
         0 => Bson::Double(random.pick(&[2.5, -2.5, 0.5])),
         1 => Bson::Int64(3),
         2 => Bson::Int32(-2),
         3 => Bson::Double(f64::NAN),
         4 => Bson::Int32(0),
-        _ => Bson::Int32(1 + random.below(4) as i32),
+        _ => Bson::Int32(1 + random.index(4) as i32),
     };
     let count = if random.chance(92) {
         2
     } else {
-        random.below(4)
+        random.index(4)
     };
     Bson::Array((0..count).map(|_| number(random)).collect())
 }
 
 fn bits(random: &mut Random) -> Bson {
-    match random.below(8) {
-        0..3 => Bson::Int32(random.below(9) as i32),
+    match random.index(8) {
+        0..3 => Bson::Int32(random.index(9) as i32),
         3 => Bson::Double(random.pick(&[2.0, 2.5, -1.0, 1e19])),
         4 => Bson::Int64(random.pick(&[1, -1, i64::MAX])),
         5 => Bson::Binary(bson::Binary {
             subtype: bson::spec::BinarySubtype::Generic,
-            bytes: vec![random.below(256) as u8; random.below(3)],
+            bytes: vec![random.index(256) as u8; random.index(3)],
         }),
         _ => {
             let positions = [0, 1, 2, 31, 62, 63, 64, 100, -1];
-            let count = random.below(3);
+            let count = random.index(3);
             Bson::Array(
                 (0..count)
                     .map(|_| Bson::Int32(random.pick(&positions)))

@@ -7,7 +7,6 @@
 mod aggregation;
 mod filter;
 mod projection;
-mod random;
 mod shrink;
 mod update;
 mod value;
@@ -15,7 +14,6 @@ mod value;
 pub use aggregation::expression;
 pub use filter::{filter, predicate};
 pub use projection::{projection, sort};
-pub use random::{Random, seed};
 pub use shrink::shrink;
 pub use update::{UpdateCase, update};
 pub use value::{World, path, value};

@@ -2,19 +2,20 @@
 
 use bson::{Bson, Document, doc};
 
-use super::{Random, World, filter, path, predicate, value};
+use super::{World, filter, path, predicate, value};
+use crate::random::Random;
 
 /// A random sort of one or two keys; seldom none, or a wrong one.
 pub fn sort(random: &mut Random) -> Document {
     let mut sort = Document::new();
     let decimal = |text: &str| Bson::Decimal128(text.parse().expect("a decimal"));
-    let keys = match random.below(12) {
+    let keys = match random.index(12) {
         0 => 0,
         1..8 => 1,
         _ => 2,
     };
     for _ in 0..keys {
-        let way = match random.below(60) {
+        let way = match random.index(60) {
             0 => value(random, 1),
             1 => Bson::Double(random.pick(&[-1.0, 1.5, -1.9, 0.9])),
             3 => decimal(random.pick(&["1", "-1", "1.5", "0.9", "-1.4"])),
@@ -33,10 +34,10 @@ pub fn projection(random: &mut Random, world: &World) -> Document {
     if random.chance(25) {
         projection.insert("_id", flag(random, false));
     }
-    for _ in 0..random.below(4) {
+    for _ in 0..random.index(4) {
         // Mixing the two is refused, but for `_id`.
         let way = if random.chance(3) { !include } else { include };
-        let value = match random.below(20) {
+        let value = match random.index(20) {
             0..2 => slice(random),
             2..4 => Bson::Document(doc! { "$elemMatch": element(random, world) }),
             4 => Bson::Document(nested(random, way, 2)),
@@ -71,7 +72,7 @@ fn flag(random: &mut Random, way: bool) -> Bson {
 
 fn nested(random: &mut Random, way: bool, depth: usize) -> Document {
     let mut fields = Document::new();
-    for _ in 0..=random.below(2) {
+    for _ in 0..=random.index(2) {
         let value = if depth > 0 && random.chance(30) {
             Bson::Document(nested(random, way, depth - 1))
         } else {
@@ -83,8 +84,8 @@ fn nested(random: &mut Random, way: bool, depth: usize) -> Document {
 }
 
 fn slice(random: &mut Random) -> Bson {
-    let number = |random: &mut Random| Bson::Int32(random.below(7) as i32 - 3);
-    let operand = match random.below(12) {
+    let number = |random: &mut Random| Bson::Int32(random.index(7) as i32 - 3);
+    let operand = match random.index(12) {
         0..6 => number(random),
         6..10 => Bson::Array(vec![number(random), number(random)]),
         10 => Bson::Double(1.5),

@@ -2,7 +2,8 @@
 
 use bson::{Bson, Document, doc};
 
-use super::{Random, World, expression, filter, path, predicate, value};
+use super::{World, expression, filter, path, predicate, value};
+use crate::random::Random;
 
 /// An update with what goes with it.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct UpdateCase {
 /// A random update.
 pub fn update(random: &mut Random, world: &World) -> UpdateCase {
     let upsert = random.chance(18);
-    let update = match random.below(100) {
+    let update = match random.index(100) {
         0..8 => pipeline(random, world),
         _ => Bson::Document(operators(random, world)),
     };
@@ -53,7 +54,7 @@ fn pipeline(random: &mut Random, world: &World) -> Bson {
     let stages = random.pick(&orders).iter().map(|kind| match *kind {
         "set" => {
             let mut fields = Document::new();
-            for _ in 0..=random.below(2) {
+            for _ in 0..=random.index(2) {
                 fields.insert(path(random), expression(random, world, 2));
             }
             Bson::Document(doc! { random.pick(&["$set", "$addFields"]): fields })
@@ -66,7 +67,7 @@ fn pipeline(random: &mut Random, world: &World) -> Bson {
 
 fn operators(random: &mut Random, world: &World) -> Document {
     let mut update = Document::new();
-    for _ in 0..=random.below(10) / 7 {
+    for _ in 0..=random.index(10) / 7 {
         let (name, path, operand) = operator(random, world);
         let mut fields = match update.remove(name) {
             Some(Bson::Document(fields)) => fields,
@@ -87,7 +88,7 @@ fn operators(random: &mut Random, world: &World) -> Document {
 /// A path to change: at times into every element, the matched one, or the filtered ones.
 fn target(random: &mut Random) -> String {
     let base = path(random);
-    match random.below(30) {
+    match random.index(30) {
         0..3 => with_part(random, &base, "$[]"),
         3..6 => with_part(random, &base, "$"),
         6..9 => with_part(random, &base, "$[e]"),
@@ -98,14 +99,14 @@ fn target(random: &mut Random) -> String {
 
 fn with_part(random: &mut Random, base: &str, part: &str) -> String {
     let mut parts: Vec<&str> = base.split('.').collect();
-    let at = 1 + random.below(parts.len());
+    let at = 1 + random.index(parts.len());
     parts.insert(at, part);
     parts.join(".")
 }
 
 fn operator(random: &mut Random, world: &World) -> (&'static str, String, Bson) {
     let path = target(random);
-    let (name, operand) = match random.below(100) {
+    let (name, operand) = match random.index(100) {
         0..18 => ("$set", world.operand(random)),
         18..24 => ("$unset", Bson::String(String::new())),
         24..33 => ("$inc", number(random, world)),
@@ -116,7 +117,7 @@ fn operator(random: &mut Random, world: &World) -> (&'static str, String, Bson) 
         63..70 => ("$addToSet", add_to_set(random, world)),
         70..78 => ("$pull", pull(random, world)),
         78..82 => {
-            let list = (0..random.below(3))
+            let list = (0..random.index(3))
                 .map(|_| world.operand(random))
                 .collect();
             ("$pullAll", Bson::Array(list))
@@ -129,9 +130,9 @@ fn operator(random: &mut Random, world: &World) -> (&'static str, String, Bson) 
                 Bson::Int32(2),
             ];
             let at = if random.chance(90) {
-                random.below(2)
+                random.index(2)
             } else {
-                random.below(4)
+                random.index(4)
             };
             ("$pop", end[at].clone())
         }
@@ -162,9 +163,9 @@ fn number(random: &mut Random, world: &World) -> Bson {
 
 fn bit(random: &mut Random) -> Bson {
     let mut operand = Document::new();
-    for _ in 0..=random.below(8) / 7 {
+    for _ in 0..=random.index(8) / 7 {
         let number = if random.chance(50) {
-            Bson::Int32(random.below(16) as i32)
+            Bson::Int32(random.index(16) as i32)
         } else {
             Bson::Int64(random.pick(&[1, -1, 1 << 40]))
         };
@@ -177,17 +178,17 @@ fn push(random: &mut Random, world: &World) -> Bson {
     if random.chance(45) {
         return world.operand(random);
     }
-    let items = (0..random.below(4))
+    let items = (0..random.index(4))
         .map(|_| world.operand(random))
         .collect();
     let mut operand = doc! { "$each": Bson::Array(items) };
-    let number = |random: &mut Random| Bson::Int32(random.below(7) as i32 - 3);
+    let number = |random: &mut Random| Bson::Int32(random.index(7) as i32 - 3);
     if random.chance(40) {
         operand.insert("$slice", number(random));
     }
     if random.chance(40) {
         let way = if random.chance(50) { 1 } else { -1 };
-        let sort = match random.below(10) {
+        let sort = match random.index(10) {
             0..5 => Bson::Int32(way),
             5..9 => Bson::Document(doc! { path(random): way }),
             _ => value(random, 1),
@@ -204,14 +205,14 @@ fn add_to_set(random: &mut Random, world: &World) -> Bson {
     if random.chance(60) {
         return world.operand(random);
     }
-    let items = (0..random.below(4))
+    let items = (0..random.index(4))
         .map(|_| world.operand(random))
         .collect();
     Bson::Document(doc! { "$each": Bson::Array(items) })
 }
 
 fn pull(random: &mut Random, world: &World) -> Bson {
-    match random.below(3) {
+    match random.index(3) {
         0 => world.operand(random),
         1 => Bson::Document(predicate(random, world, 1)),
         _ => Bson::Document(filter(random, world, 1)),
@@ -219,7 +220,7 @@ fn pull(random: &mut Random, world: &World) -> Bson {
 }
 
 fn current_date(random: &mut Random) -> Bson {
-    match random.below(4) {
+    match random.index(4) {
         0 => Bson::Boolean(true),
         1 => Bson::Document(doc! { "$type": "date" }),
         2 => Bson::Document(doc! { "$type": "timestamp" }),

@@ -6,7 +6,7 @@ use bson::{
     Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope, Regex, Timestamp,
 };
 
-use super::Random;
+use crate::random::Random;
 
 const NAMES: &[&str] = &["a", "b", "c", "d"];
 const DOUBLES: &[f64] = &[
@@ -101,7 +101,7 @@ pub struct World {
 impl World {
     /// Up to `count` random documents.
     pub fn new(random: &mut Random, count: usize) -> Self {
-        let documents = (0..random.below(count + 1))
+        let documents = (0..random.index(count + 1))
             .map(|number| root(random, number))
             .collect();
         Self::of(documents)
@@ -151,7 +151,7 @@ fn root(random: &mut Random, number: usize) -> Document {
 /// Ids of one world differ, and ascend within a type.
 fn id(random: &mut Random, number: usize) -> Bson {
     let whole = i32::try_from(number).expect("worlds are small");
-    match random.below(12) {
+    match random.index(12) {
         0 => Bson::Int64(i64::from(whole)),
         1 => Bson::String(format!("k{number:03}")),
         2 => Bson::Document(bson::doc! { "k": whole }),
@@ -164,10 +164,10 @@ pub fn value(random: &mut Random, depth: usize) -> Bson {
     if depth == 0 {
         return scalar(random);
     }
-    match random.below(100) {
+    match random.index(100) {
         0..20 => {
             let uniform = random.chance(40);
-            let items = (0..random.below(5)).map(|_| {
+            let items = (0..random.index(5)).map(|_| {
                 if uniform {
                     Bson::Document(nested(random, depth - 1))
                 } else {
@@ -183,8 +183,8 @@ pub fn value(random: &mut Random, depth: usize) -> Bson {
 
 fn nested(random: &mut Random, depth: usize) -> Document {
     let mut document = Document::new();
-    for _ in 0..random.below(4) {
-        let name = match random.below(20) {
+    for _ in 0..random.index(4) {
+        let name = match random.index(20) {
             0 => "0",
             1 => "1",
             _ => random.pick(NAMES),
@@ -195,10 +195,10 @@ fn nested(random: &mut Random, depth: usize) -> Document {
 }
 
 fn scalar(random: &mut Random) -> Bson {
-    match random.below(100) {
-        0..26 => Bson::Int32(i32::try_from(random.below(6)).expect("it is below 6") - 1),
+    match random.index(100) {
+        0..26 => Bson::Int32(i32::try_from(random.index(6)).expect("it is below 6") - 1),
         26..30 => Bson::Int32(random.pick(INTS)),
-        30..38 => Bson::Double(random.below(5) as f64),
+        30..38 => Bson::Double(random.index(5) as f64),
         38..45 => Bson::Double(random.pick(DOUBLES)),
         45..52 => Bson::Int64(random.pick(LONGS)),
         52..58 => Bson::Decimal128(decimal(random.pick(DECIMALS))),
@@ -222,8 +222,8 @@ fn scalar(random: &mut Random) -> Bson {
         95 => Bson::MinKey,
         96 => Bson::MaxKey,
         97 => Bson::Timestamp(Timestamp {
-            time: 1 + u32::try_from(random.below(2)).expect("it is below 2"),
-            increment: u32::try_from(random.below(2)).expect("it is below 2"),
+            time: 1 + u32::try_from(random.index(2)).expect("it is below 2"),
+            increment: u32::try_from(random.index(2)).expect("it is below 2"),
         }),
         98 => Bson::Boolean(false),
         _ => rare(random),
@@ -232,7 +232,7 @@ fn scalar(random: &mut Random) -> Bson {
 
 /// Types that no newer program writes, and that MongoDB still stores.
 fn rare(random: &mut Random) -> Bson {
-    match random.below(4) {
+    match random.index(4) {
         0 => Bson::Undefined,
         1 => Bson::Symbol("a".to_owned()),
         2 => Bson::JavaScriptCode("a".to_owned()),
@@ -249,7 +249,7 @@ fn decimal(text: &str) -> Decimal128 {
 
 fn object_id(random: &mut Random) -> ObjectId {
     let mut bytes = [0x65; 12];
-    bytes[11] = u8::try_from(random.below(3)).expect("it is below 3");
+    bytes[11] = u8::try_from(random.index(3)).expect("it is below 3");
     ObjectId::from_bytes(bytes)
 }
 
@@ -274,7 +274,7 @@ pub fn path(random: &mut Random) -> String {
     if random.chance(4) {
         return "_id".to_owned();
     }
-    let parts = match random.below(10) {
+    let parts = match random.index(10) {
         0..5 => 1,
         5..8 => 2,
         _ => 3,
@@ -282,7 +282,7 @@ pub fn path(random: &mut Random) -> String {
     let mut path = (random.pick(NAMES)).to_owned();
     for _ in 1..parts {
         path.push('.');
-        path.push_str(match random.below(20) {
+        path.push_str(match random.index(20) {
             0..2 => "0",
             2 => "1",
             3 => random.pick(&["2", "00", "01", "-1", "10"]),

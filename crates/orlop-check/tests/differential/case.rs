@@ -1,7 +1,8 @@
 //! One case: documents, and what is asked of them. Kept as BSON so that it shrinks and prints.
 
 use bson::{Bson, Document, doc};
-use orlop_check::generate::{self, Random, World};
+use orlop_check::generate::{self, World};
+use orlop_check::random::Random;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,10 @@ fn find(random: &mut Random, world: &World) -> Document {
         find.insert("projection", generate::projection(random, world));
     }
     if random.chance(12) {
-        find.insert("skip", random.below(4) as i64);
+        find.insert("skip", random.index(4) as i64);
     }
     if random.chance(12) {
-        find.insert("limit", 1 + random.below(4) as i64);
+        find.insert("limit", 1 + random.index(4) as i64);
     }
     find
 }

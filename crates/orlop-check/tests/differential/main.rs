@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use bson::{Bson, Document};
 use libtest_mimic::{Arguments, Failed};
-use orlop_check::generate::{Random, seed, shrink};
+use orlop_check::generate::shrink;
+use orlop_check::random::{Random, seed};
 use orlop_check::servers::{Program, trial};
 
 use answer::{Answer, show};
