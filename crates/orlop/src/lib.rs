@@ -18,6 +18,6 @@ mod trace;
 /// The BSON types of the public interface: `bson::doc!`, `Bson`, `Document`, `oid::ObjectId`.
 pub use bson;
 pub use cache::Doc;
-pub use collection::{Orlop, Settings};
+pub use collection::{Collection, Orlop, Settings};
 pub use document::{Date, Document, Embedded, Id, Revision, Timestamp, Value};
 pub use error::{Error, ErrorKind, FieldError, Outcome, Refusal, RefusalReason, Result};

@@ -7,6 +7,7 @@ mod raw_write;
 mod references;
 mod transaction;
 mod transaction_typed;
+mod typed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use raw::{Paged, Raw};
 pub use raw_write::{ManyWritten, UpdateMany, Written};
 pub use transaction::{Tx, TxRaw};
 pub use transaction_typed::TxCollection;
+pub use typed::{Collection, Distinct, Edited, Event, Find, Refs, TypedPage, Watch};
 
 /// How a store is opened. Plain data; `Default` suits a service on one machine.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +63,7 @@ struct Inner {
     cache: Cache,
     durability: Durability,
     incarnation: u128,
+    models: typed::Models,
 }
 
 impl Orlop {
@@ -95,6 +98,7 @@ impl Orlop {
                 cache,
                 durability: settings.durability,
                 incarnation,
+                models: typed::Models::default(),
             }),
         }
     }
@@ -117,6 +121,10 @@ impl Orlop {
     /// Sets this life of the store apart: every token and cursor carries it.
     pub fn incarnation(&self) -> u128 {
         self.inner.incarnation
+    }
+
+    pub(crate) fn models(&self) -> &typed::Models {
+        &self.inner.models
     }
 
     /// The durability of writes that name none.

@@ -129,7 +129,24 @@ impl Raw {
     ///
     /// # Cost
     /// One document more than the page is read, to know whether there is one.
-    pub async fn page(&self, mut query: Query, limit: u64, cursor: Option<&str>) -> Result<Paged> {
+    pub async fn page(&self, query: Query, limit: u64, cursor: Option<&str>) -> Result<Paged> {
+        let paged = self.typed_page(query, limit, cursor, Cache::own_body);
+        let (page, cursor, served) = paged.await?;
+        Ok(Paged {
+            page,
+            cursor,
+            served,
+        })
+    }
+
+    /// As [`Raw::page`], of what `decode` makes of the documents.
+    pub(super) async fn typed_page<T: Send + Sync + 'static>(
+        &self,
+        mut query: Query,
+        limit: u64,
+        cursor: Option<&str>,
+        decode: Decode<T>,
+    ) -> Result<(Derived<Page<T>>, Option<String>, Served)> {
         let incarnation = self.db.incarnation();
         if let Some(cursor) = cursor {
             query.after = Some(cursor::open(cursor, incarnation, &query)?);
@@ -137,14 +154,9 @@ impl Raw {
         }
         query.limit = Some(limit);
         let sealed = |position: &[Bson]| cursor::seal(position, incarnation, &query);
-        let asked = query.clone();
-        let (page, served) = self.cached_page(asked, Cache::own_body).await?;
+        let (page, served) = self.cached_page(query.clone(), decode).await?;
         let cursor = page.next.as_deref().map(sealed).transpose()?;
-        Ok(Paged {
-            page,
-            cursor,
-            served,
-        })
+        Ok((page, cursor, served))
     }
 
     /// How many documents match.

@@ -150,12 +150,21 @@ impl Raw {
     /// `Invalid` when more than 10 000 match and it is not `chunked`; `Conflict` when others kept
     /// changing what it matched.
     pub async fn update_many(&self, many: UpdateMany) -> Result<ManyWritten> {
+        self.update_many_with(many, &[]).await
+    }
+
+    /// As [`Raw::update_many`], with changes that go in front of each batch.
+    pub(super) async fn update_many_with(
+        &self,
+        many: UpdateMany,
+        also: &[Change],
+    ) -> Result<ManyWritten> {
         let action = Action::Update {
             update: Arc::clone(&many.update),
             upsert: false,
         };
         let mut done = self
-            .write_many(&many.filter, &action, many.chunked, many.limit)
+            .write_many(&many.filter, &action, many.chunked, many.limit, also)
             .await?;
         if done.matched == 0 && many.upsert {
             self.upsert(&many, &mut done).await?;
@@ -168,7 +177,7 @@ impl Raw {
     /// # Errors
     /// As [`Raw::update_many`].
     pub async fn delete_many(&self, filter: &Expr, chunked: bool) -> Result<ManyWritten> {
-        self.write_many(filter, &Action::Delete, chunked, None)
+        self.write_many(filter, &Action::Delete, chunked, None, &[])
             .await
     }
 
@@ -214,6 +223,7 @@ impl Raw {
         action: &Action,
         chunked: bool,
         limit: Option<u64>,
+        also: &[Change],
     ) -> Result<ManyWritten> {
         let mut done = ManyWritten::default();
         let mut attempts = 0;
@@ -232,7 +242,7 @@ impl Raw {
                 return Ok(done);
             };
             let last = last.body.id()?;
-            match self.write_rows(rows, filter, action, &mut done).await {
+            match self.write_rows(rows, filter, action, &mut done, also).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && attempts < ATTEMPTS => {
                     attempts += 1;
                 }
@@ -249,9 +259,10 @@ impl Raw {
         filter: &Expr,
         action: &Action,
         done: &mut ManyWritten,
+        also: &[Change],
     ) -> Result<()> {
         let matched = rows.len() as u64;
-        let mut changes = Vec::with_capacity(rows.len());
+        let mut changes = also.to_vec();
         for row in rows {
             // The filter is the guard: the batch is what it would be at its own instant, and it
             // tells a positional update which element matched.
@@ -263,6 +274,7 @@ impl Raw {
         let modified = commit
             .applied
             .iter()
+            .skip(also.len())
             .filter(|one| moved(one.effect))
             .count();
         done.matched += matched;

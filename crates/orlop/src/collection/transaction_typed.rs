@@ -47,7 +47,7 @@ impl<T: Document> TxCollection<T> {
         sort: impl Into<Sort<T>>,
     ) -> Result<Vec<Doc<T>>> {
         let filter = filter.into().into_expr()?;
-        let sort = sort.into().into_untyped();
+        let sort = sort.into().into_untyped()?;
         let found = self.raw.find(filter, sort, 0, None).await?;
         found.iter().map(decoded).collect()
     }

@@ -27,6 +27,10 @@ pub trait Key: Value + Clone + Send + Sync + 'static {
     /// # Errors
     /// `Invalid` when it is of another type.
     fn from_bson(value: &Bson) -> Result<Self>;
+    /// The key when it is a string, so that a look-up need not copy it.
+    fn text(&self) -> Option<&str> {
+        None
+    }
     /// The name of its BSON type, for a schema: `objectId`, `string`, `long`, `binData`.
     const BSON_TYPE: &'static str;
 }
@@ -53,6 +57,9 @@ impl Key for ObjectId {
 
 impl Key for String {
     const BSON_TYPE: &'static str = "string";
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
     fn bson(&self) -> Bson {
         Bson::String(self.clone())
     }
@@ -173,6 +180,9 @@ impl<T: 'static, K: Key> Key for Id<T, K> {
     const BSON_TYPE: &'static str = K::BSON_TYPE;
     fn bson(&self) -> Bson {
         self.key.bson()
+    }
+    fn text(&self) -> Option<&str> {
+        self.key.text()
     }
     fn from_bson(value: &Bson) -> Result<Self> {
         K::from_bson(value).map(Self::from_key)

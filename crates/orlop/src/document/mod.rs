@@ -22,7 +22,7 @@ pub use date::Date;
 pub use declaration::{CacheMode, Declaration, Direction, IndexSpec, Policy, Timestamps};
 pub use field::{Array, At, Field, Opaque, OptField};
 pub use id::{Id, Key};
-pub use model::{Document, Now, OnDelete, Reference, VariantOf, decode, encode};
+pub use model::{Document, Now, OnDelete, Reference, VariantOf, decode, encode, value_of};
 pub use revision::Revision;
 pub use shape::{Known, Shape};
 pub use timestamp::Timestamp;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::field::At;
-use super::{Declaration, Key, Revision, Shape, Timestamp};
+use super::{Declaration, Key, Revision, Shape, Timestamp, Value};
 use crate::{Error, FieldError, Result};
 
 /// A type whose values are the documents of one collection.
@@ -165,4 +165,19 @@ pub fn decode<T: Document>(bytes: &[u8]) -> Result<T> {
             T::COLLECTION
         ))
     })
+}
+
+/// Reads one value as a field of type `V` reads it.
+///
+/// # Errors
+/// `Invalid` when it is of another type.
+pub fn value_of<V: Value>(value: &bson::Bson) -> Result<V> {
+    use super::support::{Held, Read};
+    let mut held = bson::Document::new();
+    held.insert("it", value.clone());
+    let bytes = bson::serialize_to_vec(&held)
+        .map_err(|error| Error::invalid(format!("malformed value: {error}")))?;
+    let read: Held<Read<V>> = bson::deserialize_from_slice(&bytes)
+        .map_err(|_| Error::invalid("a stored value does not fit the type of its field"))?;
+    Ok(read.it.0)
 }

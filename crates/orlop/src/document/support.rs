@@ -148,8 +148,8 @@ pub fn again_opaque<T: Serialize + DeserializeOwned>(stored: RawBsonRef<'_>) -> 
 
 /// A value inside a document: only there do the reader and the writer of stored bytes work.
 #[derive(Serialize, Deserialize)]
-struct Held<T> {
-    it: T,
+pub(super) struct Held<T> {
+    pub(super) it: T,
 }
 
 fn held<T: DeserializeOwned>(stored: RawBsonRef<'_>) -> Option<Held<T>> {
@@ -159,7 +159,7 @@ fn held<T: DeserializeOwned>(stored: RawBsonRef<'_>) -> Option<Held<T>> {
 }
 
 /// Reads by [`Value::read`].
-struct Read<T>(T);
+pub(super) struct Read<T>(pub(super) T);
 
 impl<'de, T: Value> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -205,7 +205,7 @@ fn the_closure_form_has_the_same_fields() {
 fn sorts_and_updates_say_mongodbs_syntax() {
     let sort: Sort<Task> = [Task::priority().desc(), Task::due_date().asc()].into();
     assert_eq!(
-        sort.into_untyped().keys,
+        sort.into_untyped().unwrap().keys,
         [
             ("priority".into(), Direction::Descending),
             ("dueDate".into(), Direction::Ascending),

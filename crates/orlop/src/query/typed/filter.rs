@@ -110,6 +110,22 @@ impl<V: Document> Filter<V> {
     }
 }
 
+impl<D> From<bson::Document> for Filter<D> {
+    /// Reads MongoDB's syntax.
+    fn from(filter: bson::Document) -> Self {
+        match Expr::parse(&filter) {
+            Ok(expr) => Self::of(expr),
+            Err(error) => Self::refused(&error),
+        }
+    }
+}
+
+impl<D> From<Expr> for Filter<D> {
+    fn from(expr: Expr) -> Self {
+        Self::of(expr)
+    }
+}
+
 impl<D> BitAnd for Filter<D> {
     type Output = Self;
     fn bitand(self, other: Self) -> Self {
