@@ -4,6 +4,8 @@
 //! in memory and one fjall keyspace; everything above is the same code for both.
 
 #[cfg(feature = "embedded")]
+mod fjall_files;
+#[cfg(feature = "embedded")]
 pub(crate) mod fjall_store;
 mod memory;
 

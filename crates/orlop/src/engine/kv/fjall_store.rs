@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
-use super::{KeyRange, Kv, Pair, Pairs, View};
+use super::{KeyRange, Kv, Pair, Pairs, View, fjall_files};
 use crate::{Error, Outcome, Result};
 
 /// The store of the `embedded` engine.
@@ -18,14 +18,17 @@ pub(crate) struct FjallKv {
 impl FjallKv {
     /// Opens or creates the store in `folder`, with `cache_bytes` for its own block cache.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self> {
-        let database = Database::builder(folder)
-            .cache_size(cache_bytes)
-            .manual_journal_persist(true)
-            .journal_compression(CompressionType::None)
-            .open()
-            .map_err(store_error)?;
-        let pairs = database.keyspace("pairs", options).map_err(store_error)?;
-        Ok(Self { database, pairs })
+        fjall_files::check_manifests(folder)?;
+        fjall_files::guarded(|| {
+            let database = Database::builder(folder)
+                .cache_size(cache_bytes)
+                .manual_journal_persist(true)
+                .journal_compression(CompressionType::None)
+                .open()
+                .map_err(store_error)?;
+            let pairs = database.keyspace("pairs", options).map_err(store_error)?;
+            Ok(Self { database, pairs })
+        })
     }
 }
 
@@ -100,7 +103,10 @@ impl View for FjallView {
 pub(crate) fn store_error(error: fjall::Error) -> Error {
     let text = error.to_string();
     let damaged = match &error {
-        fjall::Error::Storage(inner) => !matches!(inner, fjall::LsmError::Io(_)),
+        fjall::Error::Storage(fjall::LsmError::Io(error)) | fjall::Error::Io(error) => {
+            tells_of_damage(error.kind())
+        }
+        fjall::Error::Storage(_) => true,
         fjall::Error::JournalRecovery(_) | fjall::Error::InvalidVersion(_) => true,
         _ => false,
     };
@@ -110,4 +116,18 @@ pub(crate) fn store_error(error: fjall::Error) -> Error {
         Error::unavailable(format!("the store's files: {text}"), Outcome::Unknown)
     };
     error.with_source(text)
+}
+
+/// Whether an error of this kind comes from what the files say, and not from the disk below them:
+/// a file that is named and absent, a place that is outside, bytes that end too early.
+fn tells_of_damage(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind;
+
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::InvalidInput
+            | ErrorKind::InvalidData
+    )
 }
