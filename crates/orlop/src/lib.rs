@@ -21,3 +21,18 @@ pub use cache::Doc;
 pub use collection::{Collection, Orlop, Settings};
 pub use document::{Date, Document, Embedded, Id, Revision, Timestamp, Value};
 pub use error::{Error, ErrorKind, FieldError, Outcome, Refusal, RefusalReason, Result};
+
+/// The pages of the guide, compiled and run as tests.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/1-first-steps.md")]
+    struct FirstSteps;
+    #[doc = include_str!("../../../docs/guide/2-queries.md")]
+    struct Queries;
+    #[doc = include_str!("../../../docs/guide/3-writes-and-transactions.md")]
+    struct Writes;
+    #[doc = include_str!("../../../docs/guide/4-the-cache.md")]
+    struct TheCache;
+    #[doc = include_str!("../../../docs/guide/5-coming-from-mongoose.md")]
+    struct Mongoose;
+}

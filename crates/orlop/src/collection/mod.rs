@@ -49,7 +49,7 @@ pub struct Settings {
 /// let notes = db.raw("notes");
 /// notes.put(bson::doc! { "_id": 1, "text": "hello" }).await?;
 /// assert!(notes.get(&bson::Bson::Int32(1)).await?.is_some());
-/// # orlop::Result::Ok(())
+/// # Ok::<(), orlop::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -79,7 +79,7 @@ impl Orlop {
     ///     notes.put(bson::doc! { "_id": 2, "text": "or none" }).await
     /// })
     /// .await?;
-    /// # orlop::Result::Ok(())
+    /// # Ok::<(), orlop::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -63,7 +63,7 @@ pub(super) use models::Models;
 /// let mut edited = urgent[0].edit();
 /// edited.title = "caulk the deck".into();
 /// tasks.save(&edited).await?;
-/// # orlop::Result::Ok(())
+/// # Ok::<(), orlop::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
