@@ -25,7 +25,8 @@ use super::kv::View;
 use super::records::{self, CollectionNumber, IndexNumber};
 use super::{Explain, Query, Stored};
 use crate::document::IndexSpec;
-use crate::query::Matcher;
+use crate::pack::Body;
+use crate::query::{Matcher, Projection};
 use crate::{Error, Result};
 
 use choose::Plan;
@@ -63,6 +64,7 @@ pub(crate) struct Cursor {
     /// What is scanned matches.
     exact: bool,
     state: State,
+    projection: Option<Projection>,
     skip: u64,
     limit: Option<u64>,
     bytes_max: usize,
@@ -138,6 +140,7 @@ fn run_within(source: &Source, query: &Query, bytes_max: usize) -> Result<Cursor
         exact: plan.exact,
         plan: Some(plan),
         state: State::Waiting,
+        projection: query.projection.clone(),
         skip: query.skip,
         limit: query.limit,
         bytes_max,
@@ -158,6 +161,7 @@ impl Cursor {
             matcher: None,
             exact: true,
             state: State::Ended,
+            projection: None,
             skip: 0,
             limit: None,
             bytes_max: 0,
@@ -397,6 +401,23 @@ impl Cursor {
         }
     }
 
+    /// The fields that were asked for.
+    fn project(&self, stored: Stored) -> Result<Stored> {
+        let Some(projection) = &self.projection else {
+            return Ok(stored);
+        };
+        let document = stored.body.raw();
+        let matched = match &self.matcher {
+            Some(matcher) if projection.is_positional() => matcher.matches_at(document)?,
+            _ => None,
+        };
+        let fields = projection.project(document, matched.and_then(|matched| matched.position))?;
+        Ok(Stored {
+            revision: stored.revision,
+            body: Body::from_stored(fields.into_bytes().into())?,
+        })
+    }
+
     fn is_after(&self, id: &[u8], stored: &Stored) -> Result<bool> {
         let Some(plan) = &self.plan else {
             return Ok(true);
@@ -422,7 +443,10 @@ impl Iterator for Cursor {
         if self.limit.is_some_and(|limit| self.returned >= limit) {
             self.end();
         }
-        let next = self.next_in_order();
+        let next = match self.next_in_order() {
+            Ok(Some(stored)) => self.project(stored).map(Some),
+            next => next,
+        };
         match &next {
             Ok(Some(_)) => self.returned += 1,
             // After an error the scan stands nowhere.
