@@ -7,5 +7,6 @@ pub mod coherence;
 pub mod crash;
 pub mod floor;
 pub mod generate;
+pub mod meaning;
 pub mod random;
 pub mod servers;

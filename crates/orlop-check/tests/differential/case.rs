@@ -1,6 +1,7 @@
 //! One case: documents, and what is asked of them. Kept as BSON so that it shrinks and prints.
 
 use bson::{Bson, Document, doc};
+use orlop::query::value;
 use orlop_check::generate::{self, World};
 use orlop_check::random::Random;
 
@@ -85,7 +86,16 @@ pub(crate) fn documents(case: &Document) -> Option<Vec<Document>> {
 pub(crate) fn is_valid(case: &Document) -> bool {
     let identified = documents(case).is_some_and(|documents| {
         let first = |document: &Document| document.keys().next().is_some_and(|name| name == "_id");
-        documents.iter().all(first)
+        let ids: Vec<_> = documents
+            .iter()
+            .filter_map(|document| document.get("_id"))
+            .collect();
+        let differs = |(at, id): (usize, &&Bson)| {
+            ids.iter()
+                .skip(at + 1)
+                .all(|other| value::compare(id, other).is_ne())
+        };
+        documents.iter().all(first) && ids.iter().enumerate().all(differs)
     });
     let whole = match (case.get_document("find"), case.get_document("update")) {
         (Ok(find), _) => {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod case;
+mod engines;
 mod ours;
 mod server;
 
@@ -43,6 +44,16 @@ fn main() -> ExitCode {
         trial("updates_mean_what_mongodb_says", needs, || {
             agree(Kind::Update, ours::update, cases() * 2 / 5)
         }),
+        trial(
+            "engines_find_the_same_with_and_without_indexes",
+            needs,
+            || agree(Kind::Find, engines::find, cases() * 3 / 5),
+        ),
+        trial(
+            "engines_update_the_same_with_and_without_indexes",
+            needs,
+            || agree(Kind::Update, engines::update, cases() * 2 / 5),
+        ),
         trial("a_wrong_meaning_is_seen", needs, wrong_meaning_is_seen),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
