@@ -30,6 +30,17 @@ pub(crate) async fn commit(
     changes: Vec<Change>,
     record: &Record,
 ) -> Result<Commit, Problem> {
+    commit_as(app, call, changes, record, false).await
+}
+
+/// As [`commit`]; documents of a verbatim batch are stored without declared defaults and instants.
+pub(crate) async fn commit_as(
+    app: &App,
+    call: &Call,
+    changes: Vec<Change>,
+    record: &Record,
+    verbatim: bool,
+) -> Result<Commit, Problem> {
     let asked = changes.len();
     let guards: Vec<&'static str> = changes.iter().map(|change| name(&change.guard)).collect();
     let mut batch = Batch {
@@ -37,6 +48,7 @@ pub(crate) async fn commit(
         durability: app.db.durability(),
         deadline: Some(call.ticket.deadline()),
         origin: Some(Arc::from("http")),
+        verbatim,
         ..Batch::default()
     };
     batch.changes.extend(record.change());

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use orlop_server::Program;
+use pdeck::models::{Integration, Project, Task, User};
 
 fn main() -> ExitCode {
     Program::new(
@@ -10,5 +11,9 @@ fn main() -> ExitCode {
         env!("CARGO_PKG_VERSION"),
         "A personal task deck: typed documents over HTTP, from one folder",
     )
+    .model::<User>()
+    .model::<Task>()
+    .model::<Project>()
+    .model::<Integration>()
     .run()
 }

@@ -1,3 +1,5 @@
+//! Both forms, every type, and what is refused.
+
 use bson::{Bson, Document, doc};
 
 use super::{DEPTH_MAX, Hide, Style, document, value, write_document};
@@ -59,6 +61,35 @@ fn nan_is_read_and_written() {
     assert!(nan.get_f64("n").expect("a double").is_nan());
     let text = written(&nan, Style::Relaxed, &Hide::default());
     assert_eq!(text, r#"{"n":{"$numberDouble":"NaN"}}"#);
+}
+
+#[test]
+fn an_instant_is_written_with_three_digits_or_none_and_reads_back() {
+    let text = |ms: i64| {
+        let document = doc! { "d": bson::DateTime::from_millis(ms) };
+        written(&document, Style::Relaxed, &Hide::default())
+    };
+    assert_eq!(text(0), r#"{"d":{"$date":"1970-01-01T00:00:00Z"}}"#);
+    assert_eq!(
+        text(1_670_306_649_810),
+        r#"{"d":{"$date":"2022-12-06T06:04:09.810Z"}}"#
+    );
+    assert_eq!(
+        text(253_402_300_799_999),
+        r#"{"d":{"$date":"9999-12-31T23:59:59.999Z"}}"#
+    );
+    assert_eq!(
+        text(253_402_300_800_000),
+        r#"{"d":{"$date":{"$numberLong":"253402300800000"}}}"#
+    );
+    // A stride prime to the lengths of days, years and centuries meets every kind of date.
+    for ms in (0..253_402_300_800_000).step_by(86_391_234_567) {
+        let read = document(text(ms).as_bytes()).expect("its own output");
+        assert_eq!(
+            read.get_datetime("d").expect("a date").timestamp_millis(),
+            ms
+        );
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::once::{self, Record};
 use crate::problem::Problem;
 use crate::writes::{self, BATCH_CHANGES};
 
-const PARAMS: &[&str] = &["mode", "includeRevision", "includeSensitive"];
+const PARAMS: &[&str] = &["mode", "defaults", "includeRevision", "includeSensitive"];
 
 pub(super) async fn post(
     State(app): State<Arc<App>>,
@@ -132,6 +132,12 @@ fn taken(problem: Problem) -> Problem {
     }
 }
 
+/// How lines are added.
+struct How {
+    guard: Guard,
+    verbatim: bool,
+}
+
 /// What became of the lines.
 #[derive(Default)]
 struct Outcome {
@@ -150,28 +156,24 @@ async fn many(
         Some("replace") => Guard::Any,
         Some(_) => return Err(Problem::rule("mode is insert or replace")),
     };
-    let guard = &guard;
+    // Many lines are an import: they are stored as they are, unless asked otherwise.
+    let how = &How {
+        guard,
+        verbatim: !call.flag("defaults")?,
+    };
     let write = |record: Record| async move {
         let mut outcome = Outcome::default();
         let lines = parse(&payload.bytes, &mut outcome);
         let mut chunks: Vec<&[(usize, Document)]> = lines.chunks(BATCH_CHANGES).collect();
         let last = chunks.pop();
         for chunk in chunks {
-            insert(
-                app,
-                call,
-                collection,
-                guard,
-                chunk,
-                &Record::default(),
-                &mut outcome,
-            )
-            .await?;
+            let none = Record::default();
+            insert(app, call, collection, how, chunk, &none, &mut outcome).await?;
         }
         // The record goes with the last batch: repeated after a crash in between, the earlier
         // lines are told as already there.
         let last = last.unwrap_or_default();
-        insert(app, call, collection, guard, last, &record, &mut outcome).await?;
+        insert(app, call, collection, how, last, &record, &mut outcome).await?;
         Ok(told(&outcome))
     };
     let again = |_, _| async move {
@@ -236,7 +238,7 @@ async fn insert(
     app: &App,
     call: &Call,
     collection: &str,
-    guard: &Guard,
+    how: &How,
     lines: &[(usize, Document)],
     record: &Record,
     outcome: &mut Outcome,
@@ -245,7 +247,7 @@ async fn insert(
     for (line, document) in lines {
         match identified(document, || Record::default().new_id()) {
             Ok((id, action)) => {
-                let change = writes::change(collection, id, guard.clone(), action);
+                let change = writes::change(collection, id, how.guard.clone(), action);
                 pending.push((*line, change));
             }
             Err(problem) => outcome.refuse(*line, &problem),
@@ -260,7 +262,7 @@ async fn insert(
             continue;
         }
         let changes = batch.iter().map(|(_, change)| change.clone()).collect();
-        match writes::commit(app, call, changes, with).await {
+        match writes::commit_as(app, call, changes, with, how.verbatim).await {
             Ok(_) => outcome.inserted += batch.len(),
             Err(problem) if !problem.refusals().is_empty() => {
                 let told = taken(problem.clone());

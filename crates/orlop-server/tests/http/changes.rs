@@ -1,3 +1,5 @@
+//! The feed: order, resuming, filters, and how it ends.
+
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};

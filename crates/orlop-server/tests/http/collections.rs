@@ -1,3 +1,5 @@
+//! Collections: declared, listed, dropped, invalidated.
+
 use serde_json::json;
 
 use crate::support::Server;

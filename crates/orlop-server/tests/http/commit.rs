@@ -1,3 +1,5 @@
+//! Guarded changes, all or none.
+
 use serde_json::json;
 
 use crate::support::Server;

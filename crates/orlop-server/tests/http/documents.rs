@@ -1,3 +1,5 @@
+//! One document: its id, its forms, its conditional headers.
+
 use serde_json::json;
 
 use crate::support::Server;

@@ -1,3 +1,5 @@
+//! What holds for every request: token, ids, problems, health, metrics.
+
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;

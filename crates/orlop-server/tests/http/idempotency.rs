@@ -1,3 +1,5 @@
+//! A repeated key: the first answer, and nothing written again.
+
 use serde_json::{Value, json};
 
 use crate::support::{Reply, Server};

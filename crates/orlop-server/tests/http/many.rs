@@ -1,3 +1,5 @@
+//! Lines, and writes by filter.
+
 use serde_json::{Value, json};
 
 use crate::support::{Reply, Server};
@@ -78,6 +80,29 @@ async fn lines_replace_what_is_there_when_asked() {
         server.get("/collections/u/documents/1").await.json()["a"],
         2
     );
+}
+
+#[tokio::test]
+async fn lines_are_stored_as_they_are_unless_defaults_are_asked_for() {
+    let server = Server::new().await;
+    let declaration = json!({"defaults": {"n": 5}, "timestamps": true});
+    server
+        .json("PUT", "/collections/d", declaration)
+        .await
+        .is(201);
+    let path = "/collections/d/documents";
+    lines(&server, path, r#"{"_id": 1}"#).await.is(201);
+    lines(&server, &format!("{path}?defaults=true"), r#"{"_id": 2}"#)
+        .await
+        .is(201);
+    server.post(path, json!({"_id": 3})).await.is(201);
+    let read = async |id: u8| server.get(&format!("{path}/{id}")).await.is(200).json();
+    assert_eq!(read(1).await, json!({"_id": 1}));
+    for id in [2, 3] {
+        let document = read(id).await;
+        assert_eq!(document["n"], 5, "{document}");
+        assert!(document["createdAt"]["$date"].is_string(), "{document}");
+    }
 }
 
 #[tokio::test]

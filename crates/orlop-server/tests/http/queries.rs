@@ -1,3 +1,5 @@
+//! Pages, counts, plans, and lists from the cache.
+
 use serde_json::{Value, json};
 
 use crate::support::Server;
