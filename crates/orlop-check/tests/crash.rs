@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             "synced_writes_survive_lost_and_torn_ones_behind_them",
             torn_writes,
         ),
+        Trial::test("a_store_ahead_of_its_log_opens_and_goes_on", ahead_of_log),
         Trial::test("a_flipped_bit_is_named_or_harmless", flips),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -251,6 +252,39 @@ fn torn_writes() -> Result<(), Failed> {
             true => Ok(()),
             false => Err(Failed::from(format!("too little was torn: {found:?}"))),
         }
+    })
+}
+
+/// Commits that were acknowledged before they were synced, of which the power took the log and left
+/// the tables.
+fn ahead_of_log() -> Result<(), Failed> {
+    let seed = Random::from_env("SEED").number();
+    runtime()?.block_on(async {
+        let outer = tempfile::tempdir()?;
+        let folder = outer.path().join("store");
+        let db = open(&folder).await?;
+        declare(&db).await?;
+        for n in 0..20 {
+            commit(&db, seed, n, Durability::Sync).await?;
+        }
+        let synced = Image::of(&folder)?;
+        for n in 20..25 {
+            commit(&db, seed, n, Durability::Os).await?;
+        }
+        db.close().await?;
+        drop(db);
+        let place = tempfile::tempdir()?;
+        Image::of(&folder)?.with(&synced, "log").lay(place.path())?;
+        let mut expected = Expected::new(seed, 1);
+        expected.advance(0, 25);
+        survivors(place.path(), &expected, 0).await?;
+        let db = open(place.path()).await?;
+        commit(&db, seed, 25, Durability::Sync).await?;
+        db.close().await?;
+        drop(db);
+        expected.advance(0, 26);
+        survivors(place.path(), &expected, 0).await?;
+        Ok(())
     })
 }
 

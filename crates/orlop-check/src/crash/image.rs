@@ -74,6 +74,25 @@ impl Image {
         files.map(|(path, content)| (path.as_path(), content.bytes.len()))
     }
 
+    /// These files, but those in `folder` as they are in `other`.
+    #[must_use]
+    pub fn with(&self, other: &Self, folder: &str) -> Self {
+        let here = self
+            .files
+            .iter()
+            .filter(|(path, _)| !path.starts_with(folder));
+        let there = other
+            .files
+            .iter()
+            .filter(|(path, _)| path.starts_with(folder));
+        let files = here.chain(there);
+        Self {
+            files: files
+                .map(|(path, content)| (path.clone(), content.clone()))
+                .collect(),
+        }
+    }
+
     /// Flips one bit: of any file that is not empty, anywhere in it up to a little behind its last
     /// byte that is not zero. Says where.
     pub fn flip(&mut self, random: &mut Random) -> String {

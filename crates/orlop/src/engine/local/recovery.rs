@@ -102,14 +102,11 @@ fn replay(kv: &dyn Kv, log: &Log, applied: Seq, through: Seq) -> Result<(Seq, bo
     let mut last = applied;
     let mut clean = false;
     let mut group: Option<Group> = None;
-    // The last applied one is read too: it may be the mark of a clean close.
-    let after = log.first_seq().max(applied).saturating_sub(1);
-    let mut reader = log.read_from(after)?;
+    // Nothing up to `applied` is read: it may be damaged, or never have reached the log, and is not
+    // needed. The mark of a clean close is never applied, so it lies behind.
+    let mut reader = log.read_from(applied.max(log.first_seq() - 1))?;
     while let Some(record) = reader.next(through)? {
         clean = record.origin.as_deref() == Some(CLOSED);
-        if record.seq <= applied {
-            continue;
-        }
         last = record.seq;
         if record.changes.is_empty() && record.catalog.is_empty() {
             continue;
