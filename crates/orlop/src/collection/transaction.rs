@@ -25,6 +25,7 @@ const ATTEMPTS: u32 = 24;
 /// A transaction under way. A clone is the same transaction; after its end every call is `Closed`.
 #[derive(Clone, Debug)]
 pub struct Tx {
+    db: Orlop,
     state: Arc<Mutex<State>>,
 }
 
@@ -120,6 +121,7 @@ impl Orlop {
 impl Tx {
     async fn begin(db: &Orlop) -> Result<Self> {
         Ok(Self {
+            db: db.clone(),
             state: Arc::new(Mutex::new(State {
                 snapshot: db.snapshot().await?,
                 durability: db.durability(),
@@ -138,6 +140,10 @@ impl Tx {
             tx: self.clone(),
             name: name.into(),
         }
+    }
+
+    pub(crate) fn db(&self) -> &Orlop {
+        &self.db
     }
 
     /// The commit this transaction reads at; none when the engine has no commit number.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::references::values_at;
 use super::transaction::{Tx, TxRaw};
+use super::typed::{delete_in, names_nothing};
+use crate::Result;
 use crate::cache::Doc;
-use crate::document::{self, Document, Key, Revision};
+use crate::document::{self, Document, Key, Revision, schema};
 use crate::pack::Body;
 use crate::query::typed::{Filter, Sort, Update};
-use crate::{Error, Result};
+use crate::query::{Expr, Pred};
 
 /// One collection of a transaction, with documents of type `T`.
 pub struct TxCollection<T> {
@@ -97,27 +99,27 @@ impl<T: Document> TxCollection<T> {
         self.raw.update(id.bson(), Arc::new(update), false).await
     }
 
-    /// Deletes one document; says whether there was one. References to it are not followed here.
+    /// Deletes one document; says whether there was one. What refers to it follows its rule, as by
+    /// [`super::Collection::delete`].
     ///
     /// # Errors
-    /// `Closed` after the end.
+    /// `Invalid` naming the collection that refers to it, for `restrict`; `Closed` after the end.
     pub async fn delete(&self, id: &T::Id) -> Result<bool> {
-        self.raw.delete(id.bson()).await
+        let tx = self.raw.tx();
+        let models = tx.db().models();
+        if models.incoming(T::COLLECTION).is_empty() {
+            return self.raw.delete(id.bson()).await;
+        }
+        let by_id = Expr::Field("_id".into(), Pred::Eq(id.bson()));
+        Ok(delete_in(tx, models, T::COLLECTION, by_id).await? > 0)
     }
 
     /// The document's bytes, once its own checks passed and what it refers to was seen.
     async fn ready(&self, document: &T) -> Result<bson::RawDocumentBuf> {
         let mut broken = Vec::new();
         document.check(&mut broken);
-        if let Some(first) = broken.first() {
-            let message = format!(
-                "collection {}: field {} breaks rule {}: {}",
-                T::COLLECTION,
-                first.field,
-                first.rule,
-                first.message
-            );
-            return Err(Error::invalid(message).with_fields(broken));
+        if !broken.is_empty() {
+            return Err(schema::refusal(T::COLLECTION, broken));
         }
         let encoded = document::encode(document)?;
         for reference in T::references() {
@@ -125,12 +127,8 @@ impl<T: Document> TxCollection<T> {
             for id in values_at(&encoded, reference.path)? {
                 // The read is what guards it: whoever deletes the target meanwhile refuses us.
                 if target.get(&id).await?.is_none() {
-                    return Err(Error::invalid(format!(
-                        "collection {}: field {} names a document of {} that is not there",
-                        T::COLLECTION,
-                        reference.path,
-                        reference.collection
-                    )));
+                    let broken = names_nothing(reference.path, reference.collection);
+                    return Err(schema::refusal(T::COLLECTION, vec![broken]));
                 }
             }
         }

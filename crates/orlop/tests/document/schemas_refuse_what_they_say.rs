@@ -267,7 +267,7 @@ fn messages_never_hold_the_value() {
     assert!(!format!("{error:?} {:?}", error.fields()).contains("hunter2"));
     assert_eq!(
         error.message(),
-        "a document of users breaks 3 rules, the first at password: must be one of \"abc\""
+        "collection users: field password breaks rule enum: must be one of \"abc\"; 2 more"
     );
 }
 

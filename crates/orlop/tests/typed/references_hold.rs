@@ -255,6 +255,37 @@ async fn deletes_and_references_that_race_never_leave_an_orphan() {
 }
 
 #[tokio::test]
+async fn a_delete_inside_a_transaction_follows_the_rules_too() {
+    let All {
+        db,
+        owners,
+        decks,
+        cards,
+    } = all().await;
+    cards
+        .put(&Card {
+            payer: Some(2.into()),
+            ..card(1)
+        })
+        .await
+        .unwrap();
+    let delete = async |id: i64| {
+        db.transaction(async |tx| tx.collection::<Owner>().delete(&id.into()).await)
+            .await
+    };
+    assert_eq!(delete(2).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(delete(1).await.unwrap());
+    assert!(!delete(1).await.unwrap());
+    assert_eq!(
+        (
+            owners.count(doc! {}).await.unwrap(),
+            decks.count(doc! {}).await.unwrap()
+        ),
+        (2, 0)
+    );
+}
+
+#[tokio::test]
 async fn targets_are_loaded_in_one_read() {
     let All {
         db, decks, cards, ..

@@ -29,6 +29,7 @@ pub use references::Refs;
 pub use watch::{Event, Watch};
 
 pub(super) use models::Models;
+pub(super) use references::{delete_in, names_nothing};
 
 /// The collection of the documents of type `T`. A clone is the same collection.
 ///

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bson::{Bson, Document as BsonDocument, RawBsonRef, RawDocument};
 
 use super::Collection;
-use super::models::Incoming;
+use super::models::{Incoming, Models};
 use crate::cache::Doc;
 use crate::collection::references::values_at;
 use crate::collection::{Orlop, Tx};
@@ -78,19 +78,21 @@ impl Guarded {
                 // A guard of the caller's refused too; that comes first.
                 return error;
             };
-            broken.push(FieldError {
-                field: target.path.to_owned(),
-                rule: "references".to_owned(),
-                message: format!(
-                    "names a document of {} that is not there",
-                    target.collection
-                ),
-            });
+            broken.push(names_nothing(target.path, target.collection));
         }
         match broken.is_empty() {
             true => error,
             false => crate::document::schema::refusal(T::COLLECTION, broken),
         }
+    }
+}
+
+/// The broken rule of a field that names a document of `collection` which is not there.
+pub(crate) fn names_nothing(path: &str, collection: &str) -> FieldError {
+    FieldError {
+        field: path.to_owned(),
+        rule: "references".to_owned(),
+        message: format!("names a document of {collection} that is not there"),
     }
 }
 
@@ -189,26 +191,34 @@ fn nothing() -> Arc<Update> {
 
 /// Deletes what matches, and does to what refers to it what its rules say, in one batch.
 pub(super) async fn delete(db: &Orlop, collection: &'static str, filter: Expr) -> Result<u64> {
-    db.transaction(async |tx| {
-        let found = find(&tx, collection, filter.clone()).await?;
-        let mut fate = Fate::default();
-        for body in &found {
-            fate.doom(collection, body.id()?)?;
-        }
-        let mut next = 0;
-        while let Some((collection, id)) = fate.doomed.get(next).cloned() {
-            next += 1;
-            for incoming in db.models().incoming(collection) {
-                let refers = Expr::Field(incoming.path.into(), Pred::Eq(id.clone()));
-                for body in find(&tx, incoming.from, refers).await? {
-                    fate.meet(&incoming, collection, &id, &body)?;
-                }
+    db.transaction(async |tx| delete_in(&tx, db.models(), collection, filter.clone()).await)
+        .await
+}
+
+/// As [`delete`], as part of a transaction.
+pub(crate) async fn delete_in(
+    tx: &Tx,
+    models: &Models,
+    collection: &'static str,
+    filter: Expr,
+) -> Result<u64> {
+    let found = find(tx, collection, filter).await?;
+    let mut fate = Fate::default();
+    for body in &found {
+        fate.doom(collection, body.id()?)?;
+    }
+    let mut next = 0;
+    while let Some((collection, id)) = fate.doomed.get(next).cloned() {
+        next += 1;
+        for incoming in models.incoming(collection) {
+            let refers = Expr::Field(incoming.path.into(), Pred::Eq(id.clone()));
+            for body in find(tx, incoming.from, refers).await? {
+                fate.meet(&incoming, collection, &id, &body)?;
             }
         }
-        fate.carry_out(&tx).await?;
-        Ok::<_, Error>(found.len() as u64)
-    })
-    .await
+    }
+    fate.carry_out(tx).await?;
+    Ok(found.len() as u64)
 }
 
 async fn find(tx: &Tx, collection: &'static str, filter: Expr) -> Result<Vec<Body>> {

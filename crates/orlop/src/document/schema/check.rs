@@ -236,6 +236,7 @@ fn object(node: &Node, element: &Element<'_>, place: &Place<'_>, found: &mut Fou
     let mut seen = Seen::default();
     let mut fields = 0;
     let mut required = 0;
+    let mut next = 0;
     let mut cursor = Cursor::new(element.value);
     for field in cursor.by_ref() {
         if at_root && field.name == b"_v" {
@@ -246,7 +247,8 @@ fn object(node: &Node, element: &Element<'_>, place: &Place<'_>, found: &mut Fou
             parent: Some(place),
             step: Step::Name(field.name),
         };
-        let property = rules.position(field.name);
+        let property = rules.position(field.name, next);
+        next = property.map_or(next, |at| at + 1);
         if let Some(at) = property
             && rules.properties[at].required
             && seen.first(at)
@@ -335,32 +337,30 @@ fn array(node: &Node, element: &Element<'_>, place: &Place<'_>, found: &mut Foun
 }
 
 fn combined(node: &Node, element: &Element<'_>, place: &Place<'_>, found: &mut Found) {
-    for inner in &node.all_of {
+    let Some(rules) = &node.combined else { return };
+    for inner in &rules.all_of {
         value(inner, element, place, found);
     }
-    if !node.any_of.is_empty()
-        && !node
-            .any_of
-            .iter()
-            .any(|inner| passes(inner, element, place))
-    {
-        nearest(&node.any_of, "any_of", element, place, found);
+    let passing = |forms: &[Node]| {
+        let passing = forms.iter().filter(|inner| passes(inner, element, place));
+        passing.count()
+    };
+    if !rules.any_of.is_empty() && passing(&rules.any_of) == 0 {
+        nearest(&rules.any_of, "any_of", element, place, found);
     }
-    if !node.one_of.is_empty() {
-        match node
-            .one_of
-            .iter()
-            .filter(|inner| passes(inner, element, place))
-            .count()
-        {
+    if !rules.one_of.is_empty() {
+        match passing(&rules.one_of) {
             1 => {}
-            0 => nearest(&node.one_of, "one_of", element, place, found),
+            0 => nearest(&rules.one_of, "one_of", element, place, found),
             many => found.add(place, "one_of", || {
-                format!("must meet one of {} forms, meets {many}", node.one_of.len())
+                format!(
+                    "must meet one of {} forms, meets {many}",
+                    rules.one_of.len()
+                )
             }),
         }
     }
-    if let Some(inner) = &node.not
+    if let Some(inner) = &rules.not
         && passes(inner, element, place)
     {
         found.add(place, "not", || "has a form that is refused".to_owned());

@@ -15,14 +15,20 @@ pub(super) struct Node {
     /// `"type": "integer"`: a double must be whole.
     pub(super) whole: bool,
     pub(super) one_of_values: Option<Vec<Bson>>,
-    pub(super) text: Option<Text>,
-    pub(super) number: Option<Number>,
-    pub(super) array: Option<Array>,
-    pub(super) object: Option<Object>,
+    // Boxed, so that a node without them is two lines of a cache.
+    pub(super) text: Option<Box<Text>>,
+    pub(super) number: Option<Box<Number>>,
+    pub(super) array: Option<Box<Array>>,
+    pub(super) object: Option<Box<Object>>,
+    pub(super) combined: Option<Box<Combined>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Combined {
     pub(super) all_of: Vec<Node>,
     pub(super) any_of: Vec<Node>,
     pub(super) one_of: Vec<Node>,
-    pub(super) not: Option<Box<Node>>,
+    pub(super) not: Option<Node>,
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +63,10 @@ pub(super) struct Array {
 
 #[derive(Debug, Default)]
 pub(super) struct Object {
-    /// Sorted by name.
+    /// In the order of the schema, which is that of most documents.
     pub(super) properties: Vec<Property>,
+    /// Their places, in the order of their names.
+    by_name: Vec<usize>,
     /// How many of the properties are required.
     pub(super) required: usize,
     pub(super) others: Others,
@@ -96,34 +104,46 @@ impl Node {
 
 impl Object {
     pub(super) fn find(&self, name: &[u8]) -> Option<&Property> {
-        self.position(name).and_then(|at| self.properties.get(at))
+        self.position(name, 0)
+            .and_then(|at| self.properties.get(at))
     }
 
-    pub(super) fn position(&self, name: &[u8]) -> Option<usize> {
-        let by_name = |property: &Property| property.name.as_bytes().cmp(name);
-        self.properties.binary_search_by(by_name).ok()
+    /// The place of a property, most likely at `next`.
+    #[inline]
+    pub(super) fn position(&self, name: &[u8], next: usize) -> Option<usize> {
+        match self.properties.get(next) {
+            Some(property) if property.name.as_bytes() == name => Some(next),
+            _ => self
+                .sorted(name)
+                .ok()
+                .and_then(|at| self.by_name.get(at).copied()),
+        }
+    }
+
+    fn sorted(&self, name: &[u8]) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|at| {
+            let known = self
+                .properties
+                .get(*at)
+                .map(|property| property.name.as_bytes());
+            known.cmp(&Some(name))
+        })
     }
 
     fn entry(&mut self, name: &str) -> &mut Property {
-        let at = match self
-            .properties
-            .binary_search_by(|property| property.name.as_str().cmp(name))
-        {
-            Ok(at) => at,
+        let place = match self.sorted(name.as_bytes()) {
+            Ok(at) => self.by_name[at],
             Err(at) => {
-                let name = name.to_owned();
-                self.properties.insert(
-                    at,
-                    Property {
-                        name,
-                        required: false,
-                        node: None,
-                    },
-                );
-                at
+                self.by_name.insert(at, self.properties.len());
+                self.properties.push(Property {
+                    name: name.to_owned(),
+                    required: false,
+                    node: None,
+                });
+                self.properties.len() - 1
             }
         };
-        &mut self.properties[at]
+        &mut self.properties[place]
     }
 }
 
@@ -189,10 +209,13 @@ pub(super) fn node(schema: &Document, at: &str) -> Result<Node> {
             "additionalProperties" => others(&mut node, &at, value)?,
             "minProperties" => object(&mut node).min = Some(count(&at, word, value)?),
             "maxProperties" => object(&mut node).max = Some(count(&at, word, value)?),
-            "allOf" => node.all_of = nodes(&at, word, value)?,
-            "anyOf" => node.any_of = nodes(&at, word, value)?,
-            "oneOf" => node.one_of = nodes(&at, word, value)?,
-            "not" => node.not = Some(Box::new(self::node(schema_of(&at, word, value)?, &at)?)),
+            "allOf" => combined(&mut node).all_of = nodes(&at, word, value)?,
+            "anyOf" => combined(&mut node).any_of = nodes(&at, word, value)?,
+            "oneOf" => combined(&mut node).one_of = nodes(&at, word, value)?,
+            "not" => {
+                let refused = self::node(schema_of(&at, word, value)?, &at)?;
+                combined(&mut node).not = Some(refused);
+            }
             // They say nothing that a document could break.
             "title" | "description" | "default" | "examples" | "$schema" | "$id" | "$comment" => {}
             other => {
@@ -214,6 +237,9 @@ fn number(node: &mut Node) -> &mut Number {
 }
 fn list(node: &mut Node) -> &mut Array {
     node.array.get_or_insert_default()
+}
+fn combined(node: &mut Node) -> &mut Combined {
+    node.combined.get_or_insert_default()
 }
 fn object(node: &mut Node) -> &mut Object {
     node.object.get_or_insert_default()

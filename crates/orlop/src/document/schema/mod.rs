@@ -83,19 +83,17 @@ impl Validator {
 /// The error of a document of `collection` that breaks these rules.
 pub fn refusal(collection: &str, broken: Vec<FieldError>) -> Error {
     let message = match broken.first() {
-        Some(first) if broken.len() == 1 => {
-            format!(
-                "a document of {collection} is refused: {}: {}",
-                first.field, first.message
-            )
+        None => format!("collection {collection}: a document is refused"),
+        Some(first) => {
+            let what = format!(
+                "collection {collection}: field {} breaks rule {}: {}",
+                first.field, first.rule, first.message
+            );
+            match broken.len() - 1 {
+                0 => what,
+                more => format!("{what}; {more} more"),
+            }
         }
-        Some(first) => format!(
-            "a document of {collection} breaks {} rules, the first at {}: {}",
-            broken.len(),
-            first.field,
-            first.message
-        ),
-        None => format!("a document of {collection} is refused"),
     };
     Error::invalid(message).with_fields(broken)
 }
