@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::flight::{Leader, Seat, answers};
-use super::key::{Address, IdRef};
+use super::key::{Address, IdKey, IdRef};
 use super::many::counts;
 use super::node::{Absent, Cached, Doc, Head, Node};
 use super::space::Space;
@@ -171,6 +171,19 @@ impl Cache {
         Arc::ptr_eq(&head.space, space) && head.id == address.key && self.current(head)
     }
 
+    /// Counts an entry that is there and that a clock has overtaken. On the slow path only, once
+    /// a read.
+    pub(super) fn note_overtaken<T: 'static>(&self, space: &Arc<Space>, hash: u64, key: &IdKey) {
+        let (Some(clocks), Some(cached)) = (&self.clocks, self.store.peek::<T>(hash)) else {
+            return;
+        };
+        let head = cached.head();
+        let same = Arc::ptr_eq(&head.space, space) && head.id == *key;
+        if same && !clocks.current(head.tag, space.collection, head.stamp) {
+            self.counters.stale_avoided.add();
+        }
+    }
+
     /// Whether an entry is current, by its clocks alone; one past its life is not used either.
     #[inline]
     pub(super) fn current(&self, head: &Head) -> bool {
@@ -179,7 +192,6 @@ impl Cache {
         };
         let current = clocks.current(head.tag, head.space.collection, head.stamp);
         if !current && Defence::HitLooksAtClocks.stands() {
-            self.counters.stale_avoided.add();
             return false;
         }
         head.expires_ms == 0 || self.timer.now_ms() < head.expires_ms
@@ -197,6 +209,7 @@ impl Cache {
             return Ok((found, Served::Hit));
         }
         self.counters.misses.add();
+        self.note_overtaken::<T>(space, address.tag.0, &address.key);
         // Noted before a flight is joined: what it brings may be older than this call.
         let Some(start) = self.published().await?.map(|published| published.seq) else {
             return self.bypass(space, &id, decode).await;
@@ -204,16 +217,21 @@ impl Cache {
         for _ in 0..WAITS_MAX {
             match self.flights.board(address.tag.0) {
                 Seat::Leader(leader) => {
-                    return self.lead(leader, space, &id, &address, decode).await;
-                }
-                Seat::Follower(flight) => {
-                    let Some(landed) = flight.landing().await.transpose()? else {
-                        continue;
-                    };
+                    // A flight may have landed between the look and the boarding. Who boarded
+                    // behind this one in the meantime is sent to look as well.
                     if let Some(found) = self.look(space, &address) {
                         return Ok((found, Served::Miss));
                     }
-                    if let Some(loaded) = self.landed(landed, space, &address, start) {
+                    return self.lead(leader, space, &id, &address, decode).await;
+                }
+                Seat::Follower(flight) => {
+                    let landed = flight.landing().await.transpose()?;
+                    if let Some(found) = self.look(space, &address) {
+                        return Ok((found, Served::Miss));
+                    }
+                    let landed =
+                        landed.and_then(|landed| self.landed(landed, space, &address, start));
+                    if let Some(loaded) = landed {
                         return self.keep(&loaded, decode);
                     }
                 }

@@ -162,6 +162,7 @@ impl Cache {
         F: for<'r> Fn(&'r dyn Read, Query) -> Reply<'r, Weighed<V>> + Send + Sync,
     {
         self.counters.misses.add();
+        self.note_overtaken::<Listed<V>>(space, hash, &IdKey::NONE);
         let Some(start) = self.published().await?.map(|published| published.seq) else {
             self.counters.loads.add();
             let engine: &dyn Read = &*self.engine;
@@ -172,6 +173,10 @@ impl Cache {
         for _ in 0..WAITS_MAX {
             match self.flights.board(hash) {
                 Seat::Leader(leader) => {
+                    // A flight may have landed between the look and the boarding.
+                    if let Some(found) = self.look_derived(space, hash, &query, also) {
+                        return Ok((found, Served::Miss));
+                    }
                     let loaded = self.fetch_derived(space, hash, &query, also, &load).await;
                     match &loaded {
                         Ok((found, _)) => leader.land(Ok(found.0.clone())),
@@ -180,11 +185,12 @@ impl Cache {
                     return loaded;
                 }
                 Seat::Follower(flight) => {
-                    let Some(landed) = flight.landing().await.transpose()? else {
-                        continue;
-                    };
-                    let landed = answer::<V>(landed, space, &query, also);
-                    if let Some(found) = landed.filter(|found| self.answers(&found.0.head, start)) {
+                    let landed = flight.landing().await.transpose()?;
+                    let landed = landed
+                        .and_then(|landed| answer::<V>(landed, space, &query, also))
+                        .filter(|found| self.answers(&found.0.head, start))
+                        .or_else(|| self.look_derived(space, hash, &query, also));
+                    if let Some(found) = landed {
                         return Ok((found, Served::Miss));
                     }
                 }

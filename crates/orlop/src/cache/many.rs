@@ -84,6 +84,7 @@ impl Cache {
         let cached = policy.cache != CacheMode::Off;
         for ((at, address), stored) in missing.into_iter().zip(found) {
             self.counters.misses.add();
+            self.note_overtaken::<T>(space, address.tag.0, &address.key);
             let head = head_of(space, address, published.seq, stored.as_ref());
             let expires_ms = self.expiry(policy.ttl_ms, &head);
             match stored {

@@ -52,6 +52,11 @@ impl Store {
         Some(cached)
     }
 
+    /// The same without making it count as used.
+    pub(super) fn peek<T: 'static>(&self, hash: u64) -> Option<Arc<dyn Cached>> {
+        self.map.peek(&(hash ^ salt::<T>()))
+    }
+
     /// Keeps an entry under `hash` in the representation `T`, unless a newer one of the same thing
     /// is there.
     pub(super) fn insert<T: 'static>(&self, hash: u64, cached: Arc<dyn Cached>) {
