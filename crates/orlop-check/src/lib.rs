@@ -4,6 +4,7 @@
 //! targets on `libtest-mimic`; see [`servers::trial`].
 
 pub mod coherence;
+pub mod conformance;
 pub mod crash;
 pub mod floor;
 pub mod generate;
