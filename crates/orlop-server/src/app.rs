@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use orlop::document::Declaration;
 use orlop::engine::Seq;
@@ -16,6 +17,7 @@ use crate::edge::{AccessLog, edge};
 use crate::http;
 use crate::metrics::Requests;
 use crate::once::{self, InFlightKeys};
+use crate::tokens;
 
 /// Names of collections that begin so are the store's own.
 pub(crate) const RESERVED: &str = "_orlop.";
@@ -55,6 +57,11 @@ pub struct App {
     /// True once the service drains: feeds end, `/readyz` says no.
     pub(crate) draining: watch::Receiver<bool>,
     declarations: RwLock<HashMap<String, Arc<Declaration>>>,
+    /// What a collection nobody declared declares.
+    undeclared: Arc<Declaration>,
+    pub(crate) known: http::Known,
+    /// The last session token that was written: most answers carry the same one.
+    session: RwLock<(Seq, HeaderValue)>,
 }
 
 impl App {
@@ -77,6 +84,9 @@ impl App {
             keys: InFlightKeys::default(),
             draining,
             declarations: RwLock::default(),
+            undeclared: Arc::default(),
+            known: http::Known::default(),
+            session: RwLock::new((Seq::MAX, HeaderValue::from_static(""))),
         };
         once::declare(&app.db).await?;
         for info in app.db.collections().await? {
@@ -93,6 +103,22 @@ impl App {
         }
     }
 
+    /// The session token of what reads see now.
+    pub(crate) async fn session(&self) -> HeaderValue {
+        let seq = self.seq().await;
+        {
+            let last = self.session.read().unwrap_or_else(PoisonError::into_inner);
+            if last.0 == seq {
+                return last.1.clone();
+            }
+        }
+        let token = tokens::seq(self.incarnation(), seq);
+        let token = HeaderValue::try_from(token).unwrap_or(HeaderValue::from_static(""));
+        let mut last = self.session.write().unwrap_or_else(PoisonError::into_inner);
+        *last = (seq, token.clone());
+        token
+    }
+
     /// Sets this life of the store apart, for tokens.
     pub(crate) fn incarnation(&self) -> u128 {
         self.db.incarnation()
@@ -104,7 +130,8 @@ impl App {
             .declarations
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        declarations.get(collection).cloned().unwrap_or_default()
+        let declared = declarations.get(collection);
+        Arc::clone(declared.unwrap_or(&self.undeclared))
     }
 
     pub(crate) fn note(&self, collection: &str, declaration: Declaration) {

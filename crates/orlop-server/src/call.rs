@@ -31,7 +31,7 @@ pub(crate) struct Call {
     pub(crate) ticket: Ticket,
     /// `Idempotency-Key`.
     pub(crate) key: Option<String>,
-    /// Method, path and query: with the body, what a repeated key must repeat.
+    /// Method, path and query: with the body, what a repeated key must repeat. Empty without one.
     pub(crate) target: String,
     pub(crate) if_match: Option<Tags>,
     pub(crate) if_none_match: Option<Tags>,
@@ -131,11 +131,15 @@ impl FromRequestParts<Arc<App>> for Call {
         let headers = &parts.headers;
         check_level(headers)?;
         check_session(headers, app).await?;
+        let key = idempotency_key(headers)?;
+        let target = key
+            .as_ref()
+            .map(|_| format!("{} {}", parts.method, parts.uri));
         Ok(Self {
             style: style(headers)?,
             ticket: ticket.ok_or_else(|| Problem::internal("a request passed the edge by"))?,
-            key: idempotency_key(headers)?,
-            target: format!("{} {}", parts.method, parts.uri),
+            key,
+            target: target.unwrap_or_default(),
             if_match: tags(headers, &header::IF_MATCH)?,
             if_none_match: tags(headers, &header::IF_NONE_MATCH)?,
             params: params(parts.uri.query().unwrap_or_default())?,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
@@ -18,7 +18,6 @@ use orlop::Outcome;
 use crate::answer::Complete;
 use crate::app::App;
 use crate::problem::Problem;
-use crate::tokens;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SESSION: HeaderName = HeaderName::from_static("orlop-session");
@@ -81,9 +80,7 @@ pub(crate) async fn edge(
             answer(request, next, &ticket, &facts).await
         }
     };
-    if let Ok(token) = HeaderValue::from_str(&tokens::seq(app.incarnation(), app.seq().await)) {
-        response.headers_mut().insert(SESSION, token);
-    }
+    response.headers_mut().insert(SESSION, app.session().await);
     let mut response = finish(response, &facts);
     let took = begun.elapsed();
     let status = response.status();
@@ -100,7 +97,8 @@ struct Facts {
     id: HeaderValue,
     method: Method,
     route: Option<MatchedPath>,
-    collection: Option<String>,
+    /// Shares the bytes of the request's; parsed for the log only.
+    uri: Uri,
 }
 
 impl Facts {
@@ -109,7 +107,7 @@ impl Facts {
             id: request_id(request),
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
-            collection: collection(request.uri().path()).map(str::to_owned),
+            uri: request.uri().clone(),
         }
     }
 
@@ -278,7 +276,7 @@ impl AccessLog {
             request_id = facts.id(),
             method = facts.method.as_str(),
             route = facts.route(),
-            collection = facts.collection.as_deref(),
+            collection = collection(facts.uri.path()),
             status = status.as_u16(),
             us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "request"

@@ -18,11 +18,14 @@ const BUCKETS_US: [u64; 13] = [
 /// A shared lock and a hash a request.
 #[derive(Debug, Default)]
 pub struct Requests {
-    cells: RwLock<HashMap<Key, Arc<Cell>>>,
+    routes: RwLock<HashMap<String, Cells>>,
     in_flight: AtomicU64,
 }
 
-type Key = (&'static str, String, u16);
+/// The cells of one route: a handful, so they are searched in order.
+type Cells = Vec<(Answer, Arc<Cell>)>;
+/// Method and status.
+type Answer = (&'static str, u16);
 
 #[derive(Debug, Default)]
 struct Cell {
@@ -52,16 +55,23 @@ impl Requests {
 
     /// Appends the metrics in Prometheus' text format.
     pub fn render(&self, out: &mut String) {
-        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-        let mut cells: Vec<_> = cells.iter().collect();
-        cells.sort_by(|a, b| a.0.cmp(b.0));
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut cells: Vec<_> = routes
+            .iter()
+            .flat_map(|(route, cells)| {
+                cells
+                    .iter()
+                    .map(move |(answer, cell)| (route, answer, cell))
+            })
+            .collect();
+        cells.sort_by_key(|(route, answer, _)| (*route, *answer));
         out.push_str("# HELP orlop_http_requests_in_flight Requests under way.\n");
         out.push_str("# TYPE orlop_http_requests_in_flight gauge\n");
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         line(out, "orlop_http_requests_in_flight", "", in_flight);
         out.push_str("# HELP orlop_http_request_duration_seconds Time to answer, by route.\n");
         out.push_str("# TYPE orlop_http_request_duration_seconds histogram\n");
-        for ((method, route, status), cell) in cells {
+        for (route, (method, status), cell) in cells {
             let labels = format!(r#"method="{method}",route="{route}",status="{status}""#);
             let mut below = 0;
             for (bound, bucket) in BUCKETS_US.iter().zip(&cell.buckets) {
@@ -100,14 +110,26 @@ impl Requests {
     }
 
     fn cell(&self, method: &'static str, route: &str, status: u16) -> Arc<Cell> {
-        let key = (method, route.to_owned(), status);
-        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cell) = cells.get(&key) {
-            return Arc::clone(cell);
+        let answer = (method, status);
+        let known = |cells: &Cells| {
+            let found = cells.iter().find(|(one, _)| *one == answer);
+            found.map(|(_, cell)| Arc::clone(cell))
+        };
+        {
+            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(cell) = routes.get(route).and_then(known) {
+                return cell;
+            }
         }
-        drop(cells);
-        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(cells.entry(key).or_default())
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let cells = routes.entry(route.to_owned()).or_default();
+        // Another request may have made it while this one waited.
+        if let Some(cell) = known(cells) {
+            return cell;
+        }
+        let cell = Arc::<Cell>::default();
+        cells.push((answer, Arc::clone(&cell)));
+        cell
     }
 }
 

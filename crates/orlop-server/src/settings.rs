@@ -130,16 +130,7 @@ pub fn resolve(name: &str, flags: &Layer, config: Option<&Path>, env: Env<'_>) -
             },
         },
     };
-    let number = |flag: Option<u64>, key: &str, file: Option<u64>| -> Result<Option<u64>> {
-        match (flag, ours(key)) {
-            (Some(flag), _) => Ok(Some(flag)),
-            (None, Some(text)) => text
-                .parse()
-                .map(Some)
-                .map_err(|_| Error::invalid(format!("{prefix}_{key} is not a whole number"))),
-            (None, None) => Ok(file),
-        }
-    };
+    let number = |flag, key: &str, file| number(flag, &prefix, key, &ours, file);
     let body = number(
         flags.body_bytes_max.map(|n| n as u64),
         "BODY_BYTES_MAX",
@@ -178,6 +169,24 @@ pub fn resolve(name: &str, flags: &Layer, config: Option<&Path>, env: Env<'_>) -
             .unwrap_or(defaults.log),
         log_format,
     })
+}
+
+/// A number of the flags, else of the variable, else of the file.
+fn number(
+    flag: Option<u64>,
+    prefix: &str,
+    key: &str,
+    ours: &dyn Fn(&str) -> Option<String>,
+    file: Option<u64>,
+) -> Result<Option<u64>> {
+    match (flag, ours(key)) {
+        (Some(flag), _) => Ok(Some(flag)),
+        (None, Some(text)) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| Error::invalid(format!("{prefix}_{key} is not a whole number"))),
+        (None, None) => Ok(file),
+    }
 }
 
 fn read_file(name: &str, config: Option<&Path>) -> Result<Layer> {

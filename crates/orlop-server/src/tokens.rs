@@ -86,7 +86,7 @@ pub(crate) fn read_cursor(
 /// A place in the feed: behind `resume`, and behind `passed` more changes of the batch after it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Place {
-    pub(crate) resume: Option<Resume>,
+    pub(crate) resume: Resume,
     pub(crate) passed: u32,
 }
 
@@ -94,9 +94,7 @@ pub(crate) fn place(incarnation: u128, place: &Place) -> String {
     let mut bytes = vec![RESUME];
     bytes.extend(incarnation.to_le_bytes());
     bytes.extend(place.passed.to_le_bytes());
-    if let Some(resume) = &place.resume {
-        bytes.extend(&resume.0);
-    }
+    bytes.extend(&place.resume.0);
     sealed(bytes)
 }
 
@@ -111,7 +109,7 @@ pub(crate) fn read_place(incarnation: u128, token: &str) -> Result<Place, Proble
         ));
     }
     Ok(Place {
-        resume: (!rest.is_empty()).then(|| Resume(rest.to_vec())),
+        resume: Resume(rest.to_vec()),
         passed: u32::from_le_bytes(*passed),
     })
 }
@@ -167,7 +165,7 @@ mod tests {
     #[test]
     fn a_place_in_the_feed_reads_back() {
         let there = Place {
-            resume: Some(Resume(vec![1, 2, 3])),
+            resume: Resume(vec![1, 2, 3]),
             passed: 9,
         };
         let token = place(7, &there);

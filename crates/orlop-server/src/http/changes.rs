@@ -61,11 +61,20 @@ pub(super) async fn get(
         None => call.param("after"),
     };
     let place = match token.filter(|token| !token.is_empty()) {
-        None => None,
-        Some(token) => Some(tokens::read_place(app.incarnation(), token)?),
+        None => Place {
+            resume: app.db.position().await?,
+            passed: 0,
+        },
+        Some(token) => tokens::read_place(app.incarnation(), token)?,
     };
-    let resume = place.as_ref().and_then(|place| place.resume.clone());
-    let feed = app.db.changes(resume.clone()).await.map_err(too_old)?;
+    let feed = app.db.changes(Some(place.resume.clone())).await;
+    let feed = feed.map_err(too_old)?;
+    // The first block carries a place too: whoever loses the connection before the first event
+    // resumes where it began.
+    let greeting = format!(
+        "retry: {RETRY_MS}\nid: {}\n: connected\n\n",
+        tokens::place(app.incarnation(), &place)
+    );
     let mut hide = call.hide(&app, &collection, call.flag("includeSensitive")?);
     hide.revision = !call.flag("includeRevision")?;
     let events = Events {
@@ -76,9 +85,9 @@ pub(super) async fn get(
         hide,
         style: call.style,
         before: call.flag("before")?,
-        behind: resume,
-        pass: place.map_or(0, |place| place.passed),
-        pending: VecDeque::from([Bytes::from(format!("retry: {RETRY_MS}\n: connected\n\n"))]),
+        behind: place.resume,
+        pass: place.passed,
+        pending: VecDeque::from([Bytes::from(greeting)]),
         keep_alive: app.settings.keep_alive,
         draining: app.draining.clone(),
         ended: false,
@@ -112,8 +121,8 @@ struct Events {
     hide: Hide,
     style: Style,
     before: bool,
-    /// Resumes before the batch that comes next; none until the first, when started at now.
-    behind: Option<Resume>,
+    /// Resumes before the batch that comes next.
+    behind: Resume,
     /// Changes of the next batch that the client has seen already.
     pass: u32,
     pending: VecDeque<Bytes>,
@@ -170,21 +179,20 @@ impl Events {
                 continue;
             }
             // Behind its last change of this collection the batch is done with.
-            let place = match (last == Some(position), &self.behind) {
-                (true, _) => Some(Place {
-                    resume: Some(batch.resume.clone()),
+            let place = match last == Some(position) {
+                true => Place {
+                    resume: batch.resume.clone(),
                     passed: 0,
-                }),
-                (false, Some(behind)) => Some(Place {
-                    resume: Some(behind.clone()),
+                },
+                false => Place {
+                    resume: self.behind.clone(),
                     passed: u32::try_from(position + 1).unwrap_or(u32::MAX),
-                }),
-                (false, None) => None,
+                },
             };
-            let event = self.event(batch.seq, change, place.as_ref())?;
+            let event = self.event(batch.seq, change, &place)?;
             self.pending.push_back(event.into());
         }
-        self.behind = Some(batch.resume.clone());
+        self.behind = batch.resume.clone();
         Ok(())
     }
 
@@ -201,21 +209,14 @@ impl Events {
         Ok(false)
     }
 
-    fn event(
-        &self,
-        seq: Seq,
-        change: &CommittedChange,
-        place: Option<&Place>,
-    ) -> orlop::Result<Vec<u8>> {
+    fn event(&self, seq: Seq, change: &CommittedChange, place: &Place) -> orlop::Result<Vec<u8>> {
         let name = match (change.effect, &change.after) {
             (Effect::Collection, _) => "clear",
             (_, Some(_)) => "put",
             (_, None) => "delete",
         };
         let mut out = Vec::new();
-        if let Some(place) = place {
-            out.extend(format!("id: {}\n", tokens::place(self.incarnation, place)).bytes());
-        }
+        out.extend(format!("id: {}\n", tokens::place(self.incarnation, place)).bytes());
         out.extend(format!("event: {name}\ndata: {{\"id\":").bytes());
         self.id(&mut out, &change.id)?;
         let revision = change.after.as_ref().and_then(Stored::revision);

@@ -9,8 +9,11 @@ mod document;
 mod insert;
 mod invalidate;
 mod outside;
+mod page;
 mod query;
 mod served;
+
+pub(crate) use page::Known;
 
 use std::sync::Arc;
 

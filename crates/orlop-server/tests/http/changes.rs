@@ -87,7 +87,9 @@ impl Feed {
 async fn puts_and_deletes_are_told_in_order_and_resumed_behind_any() {
     let server = Server::new().await;
     let mut feed = Feed::open(&server, "?before=true", None).await;
-    feed.block().await.expect("the greeting");
+    let greeting = feed.block().await.expect("the greeting");
+    let place = greeting.lines().find_map(|line| line.strip_prefix("id: "));
+    let place = place.expect("a place to resume at");
     server
         .put("/collections/t/documents/1", json!({"n": 1}))
         .await;
@@ -124,6 +126,12 @@ async fn puts_and_deletes_are_told_in_order_and_resumed_behind_any() {
     );
     assert_eq!(events[1].data["before"]["n"], 1);
     assert_eq!(events[4].data["before"]["n"], 5);
+    let mut resumed = Feed::open(&server, "", Some(place)).await;
+    assert_eq!(
+        resumed.event().await.id,
+        events[0].id,
+        "from where it began"
+    );
     for behind in 0..4 {
         let id = events[behind].id.as_deref().expect("every event has an id");
         let mut resumed = Feed::open(&server, "", Some(id)).await;

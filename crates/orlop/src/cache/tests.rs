@@ -228,6 +228,10 @@ impl Engine for Fake {
         unreachable!()
     }
 
+    fn position(&self) -> Reply<'_, Resume> {
+        unreachable!()
+    }
+
     fn declare<'a>(&'a self, _: &'a str, _: &'a Declaration) -> Reply<'a, CollectionInfo> {
         unreachable!()
     }

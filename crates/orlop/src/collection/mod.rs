@@ -190,6 +190,16 @@ impl Orlop {
         self.inner.engine.changes(after).await
     }
 
+    /// Where the feed stands now: [`Orlop::changes`] behind it brings every later commit.
+    ///
+    /// Take it, read what is there, then follow from it: nothing is missed in between.
+    ///
+    /// # Errors
+    /// `Closed` when the store is.
+    pub async fn position(&self) -> Result<Resume> {
+        self.inner.engine.position().await
+    }
+
     /// The store as it is now, for consistent reads over collections. Blocks no writer.
     ///
     /// # Errors

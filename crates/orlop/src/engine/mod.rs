@@ -193,6 +193,8 @@ pub trait Engine: Read + Debug + 'static {
     fn snapshot(&self) -> Reply<'_, Arc<dyn Snapshot>>;
     /// Committed batches behind `after`, then as they come; from now on when none.
     fn changes(&self, after: Option<Resume>) -> Reply<'_, Feed>;
+    /// Where the feed stands now: `changes` behind it brings every later commit, and no earlier one.
+    fn position(&self) -> Reply<'_, Resume>;
     /// Declares a collection; creates it when absent. Indexes build in the background.
     fn declare<'a>(
         &'a self,

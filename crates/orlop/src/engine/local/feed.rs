@@ -31,6 +31,14 @@ pub(super) fn open(shared: &Arc<Shared>, incarnation: u128, after: Option<Resume
     Ok(Box::pin(stream::try_unfold(state, next)))
 }
 
+/// The position behind the last visible commit.
+///
+/// # Errors
+/// `Closed` when the store is.
+pub(super) fn now(shared: &Shared, incarnation: u128) -> Result<Resume> {
+    Ok(resume(incarnation, shared.now()?.seq))
+}
+
 struct State {
     reader: Reader,
     news: watch::Receiver<Option<Seq>>,

@@ -352,6 +352,11 @@ impl Engine for Local {
         Box::pin(std::future::ready(feed))
     }
 
+    fn position(&self) -> Reply<'_, Resume> {
+        let position = feed::now(&self.shared, self.incarnation);
+        Box::pin(std::future::ready(position))
+    }
+
     fn declare<'a>(
         &'a self,
         collection: &'a str,
