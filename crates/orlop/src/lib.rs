@@ -13,7 +13,6 @@ pub mod engine;
 mod error;
 pub mod pack;
 pub mod query;
-mod trace;
 
 /// The BSON types of the public interface: `bson::doc!`, `Bson`, `Document`, `oid::ObjectId`.
 pub use bson;

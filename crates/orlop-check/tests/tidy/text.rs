@@ -8,8 +8,7 @@ const LINES_MAX: usize = 800;
 pub(crate) fn module_docs(sources: &[Source]) -> Vec<String> {
     let rust = sources.iter().filter(|source| source.is_rust());
     // The sources of compile-fail tests are input, shown to readers as they are.
-    let rust =
-        rust.filter(|source| !source.path.contains("/fail/") && !source.path.contains("/compile/"));
+    let rust = rust.filter(|source| !source.path.contains("/compile_messages/"));
     rust.filter(|source| {
         let first = source
             .text

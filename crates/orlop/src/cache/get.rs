@@ -10,12 +10,13 @@ use super::key::{Address, IdKey, IdRef};
 use super::many::counts;
 use super::node::{Absent, Cached, Doc, Head, Node};
 use super::space::Space;
+use super::trace;
 use super::{Cache, Decode, Served, store};
 use crate::defences::{Defence, pause};
 use crate::document::{CacheMode, Declaration, Revision};
 use crate::engine::{Seq, Stored};
 use crate::pack::Body;
-use crate::{Error, Result, trace};
+use crate::{Error, Result};
 
 /// Flights a caller waits for before it loads by itself. A second one always answers; a third
 /// would come from leaders that were cancelled.

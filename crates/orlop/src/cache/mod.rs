@@ -10,7 +10,6 @@
 
 mod counters;
 mod flight;
-
 mod get;
 mod hash;
 mod key;
@@ -21,6 +20,7 @@ mod page;
 mod settings;
 mod space;
 mod store;
+pub(crate) mod trace;
 mod write;
 
 use std::fmt;

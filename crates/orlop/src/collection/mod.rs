@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use bson::Bson;
 
+use crate::cache::trace;
 use crate::cache::{Cache, CacheSettings, CacheStats};
 use crate::document::Declaration;
 use crate::engine::{
     Batch, CollectionInfo, Commit, Durability, Engine, Feed, Local, LocalSettings, Report, Resume,
     Snapshot, Touch,
 };
-use crate::{Error, Result, trace};
+use crate::{Error, Result};
 
 pub use raw::{Paged, Raw};
 pub use raw_write::{ManyWritten, UpdateMany, Written};

@@ -9,11 +9,11 @@ use super::Orlop;
 use super::cursor;
 use super::distinct::distinct;
 use crate::Result;
+use crate::cache::trace;
 use crate::cache::{Cache, Decode, Derived, Doc, Docs, Get, IdRef, Level, Page, Served, Space};
 use crate::engine::{Explain, Query, Rows};
 use crate::pack::Body;
 use crate::query::{Expr, Sort};
-use crate::trace;
 
 /// One collection of a store, with documents as BSON. A clone is the same collection.
 ///

@@ -1,3 +1,5 @@
+//! Filters are typed.
+
 use bson::{Bson, doc};
 use orlop::document::{Date, Direction, Document, Timestamp};
 use orlop::query::typed::{Filter, Sort, Update};

@@ -1,3 +1,5 @@
+//! Names are said once.
+
 use bson::{Document as Bson, doc, oid::ObjectId};
 use orlop::document::{Document, Id, Revision, Timestamp, decode, encode};
 

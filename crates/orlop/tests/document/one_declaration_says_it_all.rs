@@ -1,3 +1,5 @@
+//! One declaration says it all.
+
 use bson::{Document as Bson, RawDocumentBuf, doc};
 use orlop::document::schema::Validator;
 use orlop::document::{CacheMode, Declaration, Document, Id, Key, OnDelete, Reference, Timestamp};

@@ -1,3 +1,5 @@
+//! Variants share a collection.
+
 use bson::{doc, oid::ObjectId};
 use orlop::document::schema::Validator;
 use orlop::document::{Document, Timestamp, VariantOf, decode, encode};

@@ -1,3 +1,5 @@
+//! Conditions guard writes.
+
 use orlop::document::{Document, Id, Revision};
 use orlop::{ErrorKind, Orlop, RefusalReason};
 

@@ -1,3 +1,5 @@
+//! Edits keep what they do not touch.
+
 use bson::{Bson, Document, doc};
 use orlop::document::{Id, Timestamp};
 use orlop::{ErrorKind, Orlop};

@@ -1,3 +1,5 @@
+//! Many documents at once.
+
 use bson::doc;
 use orlop::document::Id;
 use orlop::{ErrorKind, Orlop};

@@ -1,3 +1,5 @@
+//! Queries answer in types.
+
 use bson::doc;
 use orlop::ErrorKind;
 use orlop::document::{Id, Timestamp};

@@ -1,3 +1,5 @@
+//! References hold.
+
 use bson::doc;
 use orlop::document::{Document, Id};
 use orlop::{Collection, ErrorKind, Orlop};

@@ -1,3 +1,5 @@
+//! Rules are met by every write.
+
 use bson::doc;
 use orlop::document::Id;
 use orlop::{Error, ErrorKind};

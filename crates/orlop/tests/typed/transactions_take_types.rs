@@ -1,3 +1,5 @@
+//! Transactions take types.
+
 use orlop::document::Id;
 use orlop::{Error, ErrorKind};
 

@@ -1,3 +1,5 @@
+//! Variants are found.
+
 use bson::doc;
 use orlop::document::{Document, Id, Timestamp, VariantOf};
 

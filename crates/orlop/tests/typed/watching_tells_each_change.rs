@@ -1,3 +1,5 @@
+//! Watching tells each change.
+
 use orlop::collection::Event;
 use orlop::document::Id;
 

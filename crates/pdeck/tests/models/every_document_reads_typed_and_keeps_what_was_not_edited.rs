@@ -1,3 +1,5 @@
+//! Every document reads typed and keeps what was not edited.
+
 use orlop::bson::{Bson, Document, RawDocumentBuf};
 use orlop::document::schema::Validator;
 use orlop::document::{Document as Model, decode, encode};

@@ -1,3 +1,5 @@
+//! Indexes are those of the mongoose models.
+
 use orlop::bson::{Bson, doc};
 use orlop::document::{Declaration, Document as _, IndexSpec};
 use pdeck::models::{Integration, Project, Task, User};
