@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use bson::{Bson, Document};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use orlop::Error;
 use orlop::document::Revision;
 use percent_encoding::percent_decode_str;
@@ -317,25 +317,18 @@ impl Payload {
 impl FromRequest<Arc<App>> for Payload {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let limit = app.settings.body_bytes_max;
-        let declared = parts.headers.get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(Problem::too_large(limit));
-        }
         let media = media(&parts.headers)?;
-        let bytes = collect(body, limit).await?;
-        Ok(Self { media, bytes })
-    }
-}
-
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(limit)),
-        Err(_) => Err(Problem::unparsable("the body was cut off")),
+        // The edge has read it.
+        let body = body
+            .collect()
+            .await
+            .map_err(|_| Problem::internal("a body was read twice"))?;
+        Ok(Self {
+            media,
+            bytes: body.to_bytes(),
+        })
     }
 }
 

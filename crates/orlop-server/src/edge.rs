@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use orlop::Outcome;
 
 use crate::answer::Complete;
@@ -73,11 +74,15 @@ pub(crate) async fn edge(
     let _in_flight = app.requests.begin();
     let facts = Facts::of(&request);
     let mut response = match admit(&app, &request) {
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            pass_over(request.into_body()).await;
+            problem.into_response()
+        }
         Ok(()) => {
             let ticket = Ticket::new(begun + app.settings.request_timeout);
             request.extensions_mut().insert(ticket.clone());
-            answer(request, next, &ticket, &facts).await
+            let limit = app.settings.body_bytes_max;
+            answer(request, next, &ticket, &facts, limit).await
         }
     };
     response.headers_mut().insert(SESSION, app.session().await);
@@ -182,8 +187,23 @@ fn admit(app: &App, request: &Request) -> Result<(), Problem> {
         .with_header(header::WWW_AUTHENTICATE, "Bearer"))
 }
 
-async fn answer(request: Request, next: Next, ticket: &Ticket, facts: &Facts) -> Response {
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+async fn answer(
+    request: Request,
+    next: Next,
+    ticket: &Ticket,
+    facts: &Facts,
+    limit: usize,
+) -> Response {
+    let handled = async {
+        match whole(request, limit).await {
+            Ok(request) => next.run(request).await,
+            // What is left of the body is not read, so the connection cannot go on.
+            Err(problem) => problem
+                .with_header(header::CONNECTION, "close")
+                .into_response(),
+        }
+    };
+    let handled = AssertUnwindSafe(handled).catch_unwind();
     let handled = match facts.unbounded() {
         true => Ok(handled.await),
         false => tokio::time::timeout_at(ticket.deadline().into(), handled).await,
@@ -194,6 +214,34 @@ async fn answer(request: Request, next: Next, ticket: &Ticket, facts: &Facts) ->
         Ok(Err(_)) => Problem::internal("a handler panicked").into_response(),
         Err(_) => Problem::timed_out(ticket.outcome()).into_response(),
     }
+}
+
+/// The request with its body in memory.
+///
+/// A request that is refused before its body was read would close the connection under the client's
+/// next one, so every body is read first; only one over the limit is not.
+async fn whole(request: Request, limit: usize) -> Result<Request, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let declared = parts.headers.get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Problem::too_large(limit));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(limit)),
+        Err(_) => Err(Problem::unparsable("the body was cut off")),
+    }
+}
+
+/// Reads a small body of somebody who may not call, for the same reason; a large one is left.
+async fn pass_over(body: Body) {
+    const BYTES_MAX: usize = 64 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(1);
+    let _ = tokio::time::timeout(TIME_MAX, Limited::new(body, BYTES_MAX).collect()).await;
 }
 
 /// Gives a problem its body; makes one of every bare failure, so that clients read one form.

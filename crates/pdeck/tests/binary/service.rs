@@ -227,3 +227,41 @@ fn a_slow_client_is_answered_503_and_the_server_lives_on() {
     assert!(text.contains("\"outcome\":\"not_applied\""), "{text}");
     server.get("/collections/t/documents/1").is(404);
 }
+
+#[test]
+fn a_refused_request_leaves_the_connection_to_the_next() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let stream = TcpStream::connect(&server.address).expect("the server accepts");
+    let mut answers = BufReader::new(stream.try_clone().expect("a second handle"));
+    let refused = [
+        ("PUT", "/nowhere", TOKEN, "404"),
+        ("PUT", "/api/v1/commit", TOKEN, "405"),
+        ("POST", "/api/v1/commit", "wrong", "401"),
+        ("POST", "/api/v1/collections/_orlop.x/query", TOKEN, "422"),
+    ];
+    for (method, path, token, status) in refused {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        );
+        // In two packets: the refusal is known before the body is there.
+        (&stream)
+            .write_all(head.as_bytes())
+            .expect("the server reads");
+        (&stream).write_all(b"{}").expect("the server reads");
+        let mut length = 0;
+        let mut line = String::new();
+        answers.read_line(&mut line).expect("a status line");
+        assert!(line.contains(status), "{path}: {line}");
+        while line.trim() != "" {
+            line.clear();
+            answers.read_line(&mut line).expect("a header");
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        let mut body = vec![0; length];
+        answers.read_exact(&mut body).expect("the body");
+    }
+}
