@@ -1,15 +1,67 @@
 //! What the benchmarks share: documents of a stated size, stores in temporary folders, many callers.
 //!
-//! Every benchmark group holds a baseline and ours under the same load; `cargo run -p orlop-bench`
-//! prints their ratios from the last run. docs/benchmarks.md has the figures and what they taught.
+//! Every benchmark group holds a baseline and ours under the same load; `cargo run -p orlop-bench
+//! --bin ratios` prints their ratios from the last run. docs/benchmarks.md has the figures and what
+//! they taught.
+
+pub mod baseline;
+#[cfg(feature = "rivals")]
+pub mod sqlite;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::{Document, doc, oid::ObjectId};
-use orlop::document::{Declaration, IndexSpec};
-use orlop::{Orlop, Settings};
+use bson::{Bson, Document, doc, oid::ObjectId};
+use orlop::document::{self, Declaration, Direction, Id, IndexSpec, Timestamp};
+use orlop::engine::Query;
+use orlop::pack::Body;
+use orlop::query::{Expr, Pred, Sort};
+use orlop::{Orlop, Result, Settings};
 use tokio::runtime::Runtime;
+
+/// The documents of every benchmark, as an application declares them.
+#[derive(document::Document, Debug, Clone)]
+#[document(collection = "tasks", scope(user_id))]
+#[index(user_id, priority desc)]
+#[index(user_id, due_date)]
+pub struct Task {
+    /// The id.
+    #[document(id)]
+    pub id: Id<Task>,
+    /// A line.
+    pub title: String,
+    /// Most of the bytes.
+    pub description: String,
+    /// Whose it is.
+    pub user_id: Id<User>,
+    /// 0 to 9.
+    pub priority: f64,
+    /// Some day in two weeks.
+    pub due_date: Timestamp,
+    /// Always the same.
+    pub status: String,
+    /// Two of them.
+    pub tags: Vec<String>,
+    /// The task to read after this one, for chains of reads that depend on each other.
+    pub next: Option<Id<Task>>,
+}
+
+/// Whoever a task belongs to.
+#[derive(document::Document, Debug, Clone)]
+#[document(collection = "users")]
+pub struct User {
+    /// The id.
+    #[document(id)]
+    pub id: Id<User>,
+}
+
+/// A stored task as its type: what a typed collection passes to the cache.
+///
+/// # Errors
+/// `Invalid` when it does not fit.
+pub fn decode(body: &Body) -> Result<Task> {
+    document::decode(body.bytes())
+}
 
 /// A runtime as a service has it.
 pub fn runtime() -> Runtime {
@@ -38,6 +90,19 @@ pub fn id(n: u64) -> ObjectId {
     bytes[..8].copy_from_slice(&mix(n).to_be_bytes());
     bytes[8..].copy_from_slice(&(n as u32).to_be_bytes());
     ObjectId::from_bytes(bytes)
+}
+
+/// The first 50 tasks of user `n` by falling priority, of the collection `tasks`.
+pub fn mine(tasks: &orlop::collection::Raw, n: u64) -> Query {
+    let user = Pred::Eq(Bson::ObjectId(id(n)));
+    Query {
+        filter: Expr::Field("userId".into(), user),
+        sort: Sort {
+            keys: vec![("priority".into(), Direction::Descending)],
+        },
+        limit: Some(50),
+        ..tasks.query()
+    }
 }
 
 /// Document `n` of `users` users: a task of about 500 bytes of BSON.
@@ -77,6 +142,7 @@ pub struct Store {
     pub db: Orlop,
     /// Its folder.
     pub folder: tempfile::TempDir,
+    settings: Settings,
 }
 
 impl Store {
@@ -88,17 +154,22 @@ impl Store {
     /// Opens an empty store with settings.
     pub fn with(runtime: &Runtime, settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder is made");
-        let path = folder.path().join("store");
-        let path = path.to_str().expect("temporary paths are UTF-8").to_owned();
-        let db = runtime.block_on(async {
-            let db = Orlop::open_with(&path, settings)
-                .await
-                .expect("the store opens");
-            let declared = db.declare("tasks", &declaration()).await;
-            declared.expect("the declaration is sound");
-            db
-        });
-        Self { db, folder }
+        let db = open(runtime, &folder, &settings);
+        let declared = runtime.block_on(db.declare("tasks", &declaration()));
+        declared.expect("the declaration is sound");
+        Self {
+            db,
+            folder,
+            settings,
+        }
+    }
+
+    /// The same store closed and opened again: nothing cached, everything in files.
+    pub fn reopened(self, runtime: &Runtime) -> Self {
+        let closed = runtime.block_on(self.db.close());
+        closed.expect("the store closes");
+        let db = open(runtime, &self.folder, &self.settings);
+        Self { db, ..self }
     }
 
     /// Fills it with documents `0..count` of `users` users.
@@ -108,6 +179,13 @@ impl Store {
         assert_eq!(written.expect("the documents are stored"), count);
         self
     }
+}
+
+fn open(runtime: &Runtime, folder: &tempfile::TempDir, settings: &Settings) -> Orlop {
+    let path = folder.path().join("store");
+    let path = path.to_str().expect("temporary paths are UTF-8");
+    let opened = runtime.block_on(Orlop::open_with(path, settings.clone()));
+    opened.expect("the store opens")
 }
 
 /// Runs `work(n)` for `n` in `0..count`, split over `callers` tasks; the wall-clock time of all.
