@@ -73,7 +73,9 @@ fn durable_put(c: &mut Criterion) {
     let runtime = runtime();
     let next = Arc::new(AtomicU64::new(0));
     let mut group = c.benchmark_group("rival_put");
-    group.sample_size(20).measurement_time(Duration::from_secs(4));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(4));
     for callers in CALLERS {
         let sqlite = Sqlite::new();
         group.bench_function(format!("sqlite_{callers}"), |b| {
@@ -123,7 +125,9 @@ async fn transfer(db: &Orlop, n: u64) {
         let take = parsed(doc! { "$inc": { "balance": -amount } });
         let give = parsed(doc! { "$inc": { "balance": amount } });
         accounts.update(source_id, take, false).await?;
-        accounts.update(Bson::ObjectId(id(target)), give, false).await?;
+        accounts
+            .update(Bson::ObjectId(id(target)), give, false)
+            .await?;
         tx.raw("transfers").put(record(n)).await
     });
     done.await.expect("the transfer is stored");
@@ -161,7 +165,12 @@ async fn guarded(db: &Orlop, n: u64) {
     let changes = vec![
         add(source, -amount, enough),
         add(target, amount, Guard::Present),
-        change("transfers", Bson::ObjectId(id(n)), Guard::Absent, Action::Put(put)),
+        change(
+            "transfers",
+            Bson::ObjectId(id(n)),
+            Guard::Absent,
+            Action::Put(put),
+        ),
     ];
     let batch = Batch {
         changes,
@@ -182,7 +191,9 @@ fn transfers(c: &mut Criterion) {
     let runtime = runtime();
     let next = Arc::new(AtomicU64::new(0));
     let mut group = c.benchmark_group("rival_transfer");
-    group.sample_size(20).measurement_time(Duration::from_secs(4));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(4));
     for callers in CALLERS {
         let sqlite = Sqlite::new().with_accounts(ACCOUNTS);
         group.bench_function(format!("sqlite_{callers}"), |b| {
@@ -229,7 +240,9 @@ fn mixed(c: &mut Criterion) {
     // Callers of a service share one handle for as long as it runs.
     let tasks: &'static Raw = Box::leak(Box::new(store.db.raw("tasks")));
     let mut group = c.benchmark_group("rival_mixed");
-    group.sample_size(20).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(5));
     for callers in CALLERS {
         group.bench_function(format!("sqlite_{callers}"), |b| {
             b.iter_custom(|count| {

@@ -8,7 +8,12 @@ use orlop_bench::{Store, id, runtime};
 fn bytes_read() -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").unwrap();
     let line = io.lines().find(|line| line.starts_with("rchar:"));
-    line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Bytes read by opening a closed store of `count` documents.

@@ -57,7 +57,10 @@ fn headers(file: &str) -> Result<HeaderMap, Box<dyn std::error::Error>> {
             continue;
         };
         let name = name.trim().to_ascii_lowercase();
-        if !matches!(name.as_str(), "date" | "content-length" | "connection" | "transfer-encoding") {
+        if !matches!(
+            name.as_str(),
+            "date" | "content-length" | "connection" | "transfer-encoding"
+        ) {
             let name = HeaderName::from_bytes(name.as_bytes())?;
             headers.insert(name, HeaderValue::from_str(value.trim())?);
         }

@@ -1,5 +1,6 @@
 //! What the application holds: a store, its collections, transactions, snapshots.
 
+mod bulk;
 mod cursor;
 mod distinct;
 mod raw;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::{Bson, Document, RawDocumentBuf};
 use futures_util::TryStreamExt;
 
+use super::bulk::{BATCH_CHANGES, Bulk};
 use super::{Raw, new_id};
 use crate::document::Revision;
 use crate::engine::{Action, Batch, Change, Commit, Effect, Guard, Put, Query, Seq, Stored};
@@ -12,8 +13,6 @@ use crate::pack::Body;
 use crate::query::{Expr, Sort, Update};
 use crate::{Error, ErrorKind, Result};
 
-/// Changes of one atomic batch; more are written in several.
-const BATCH_CHANGES: usize = 10_000;
 /// How often a write by filter starts over because somebody changed what it had matched.
 const ATTEMPTS: usize = 16;
 
@@ -123,25 +122,17 @@ impl Raw {
     /// # Errors
     /// As [`Raw::put`]; batches before the refused one stay.
     pub async fn put_many(&self, documents: impl IntoIterator<Item = Document>) -> Result<u64> {
-        let mut written = 0;
-        let mut changes = Vec::new();
+        let mut bulk = Bulk::new(self);
         for document in documents {
             let (id, document) = identified(document)?;
             let put = Put {
                 document,
                 keep: None,
             };
-            changes.push(self.change(id, Guard::Any, Action::Put(put)));
-            if changes.len() == BATCH_CHANGES {
-                written += changes.len() as u64;
-                self.commit(std::mem::take(&mut changes)).await?;
-            }
+            let change = self.change(id, Guard::Any, Action::Put(put));
+            bulk.push(change).await?;
         }
-        if !changes.is_empty() {
-            written += changes.len() as u64;
-            self.commit(changes).await?;
-        }
-        Ok(written)
+        bulk.finish().await
     }
 
     /// Updates every document that matches, in one atomic batch.

@@ -7,6 +7,7 @@ use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 
 use crate::document::Revision;
+use crate::query::value::{Fields, RawElement, View, raw_element};
 use crate::{Error, Result};
 
 /// Largest BSON of one document, in bytes: MongoDB's limit.
@@ -27,6 +28,21 @@ impl Body {
     /// # Errors
     /// `Invalid` when it is over 16 MiB or its BSON is malformed.
     pub fn pack(document: &RawDocument, id: &Bson) -> Result<Vec<u8>> {
+        let packed = match in_place(document, id) {
+            Some(packed) => packed,
+            None => Self::rebuild(document, id)?,
+        };
+        if packed.len() > BODY_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "document of {} bytes is over the limit of {BODY_BYTES_MAX}",
+                packed.len()
+            )));
+        }
+        Ok(packed)
+    }
+
+    /// [`Body::pack`] element by element.
+    fn rebuild(document: &RawDocument, id: &Bson) -> Result<Vec<u8>> {
         let mut packed = RawDocumentBuf::new();
         let id = bson::raw::RawBson::try_from(id.clone())
             .map_err(|error| Error::invalid(format!("malformed _id: {error}")))?;
@@ -44,14 +60,7 @@ impl Body {
             packed.append(element.key(), value);
         }
         packed.append(bson::cstr!("_v"), 0_i64);
-        let packed = packed.into_bytes();
-        if packed.len() > BODY_BYTES_MAX {
-            return Err(Error::invalid(format!(
-                "document of {} bytes is over the limit of {BODY_BYTES_MAX}",
-                packed.len()
-            )));
-        }
-        Ok(packed)
+        Ok(packed.into_bytes())
     }
 
     /// Writes the revision into packed bytes and seals them.
@@ -110,6 +119,74 @@ impl Body {
             Ok(Some(RawBsonRef::Int32(revision))) => u64::try_from(revision).ok().map(Revision),
             _ => None,
         }
+    }
+}
+
+/// The packed document when nothing of it has to move: `_id` is in front already, there is no `_v`,
+/// and it holds only values whose form can be judged in one pass. None says nothing: look closer.
+///
+/// # Source
+/// Nearly every document of an application is like this. One pass and one copy take a fifth of
+/// what taking the elements apart takes; see docs/benchmarks.md "Writes".
+fn in_place(document: &RawDocument, id: &Bson) -> Option<Vec<u8>> {
+    let bytes = document.as_bytes();
+    let mut rest = bytes.get(4..bytes.len() - 1)?;
+    let first = raw_element(&mut rest).ok()??;
+    if first.key != b"_id" || !same_id(first.view().ok()?, id) {
+        return None;
+    }
+    while let Some(element) = raw_element(&mut rest).ok()? {
+        if matches!(element.key, b"_id" | b"_v") || !plain(&element, 1) {
+            return None;
+        }
+    }
+    let mut packed = Vec::with_capacity(bytes.len() - 1 + TAIL_BYTES);
+    packed.extend_from_slice(bytes.get(..bytes.len() - 1)?);
+    packed.extend_from_slice(&TAIL_HEAD);
+    packed.extend_from_slice(&[0; 9]);
+    let length = i32::try_from(packed.len()).ok()?;
+    packed.get_mut(..4)?.copy_from_slice(&length.to_le_bytes());
+    Some(packed)
+}
+
+/// Whether a stored id is this one to the last byte.
+fn same_id(stored: View<'_>, id: &Bson) -> bool {
+    match (stored, id) {
+        (View::ObjectId(stored), Bson::ObjectId(id)) => stored == id.bytes(),
+        (View::Str(stored), Bson::String(id)) => stored == id.as_bytes(),
+        (View::Int32(stored), Bson::Int32(id)) => stored == *id,
+        (View::Int64(stored), Bson::Int64(id)) => stored == *id,
+        _ => false,
+    }
+}
+
+/// Whether an element is of a common type and sound all through.
+fn plain(element: &RawElement<'_>, depth: usize) -> bool {
+    if depth > DEPTH_MAX || std::str::from_utf8(element.key).is_err() {
+        return false;
+    }
+    match element.view() {
+        Ok(View::Str(text)) => std::str::from_utf8(text).is_ok(),
+        Ok(View::Document(Fields::Raw(inner)) | View::Array(Fields::Raw(inner))) => {
+            let mut rest = inner;
+            loop {
+                match raw_element(&mut rest) {
+                    Ok(Some(element)) if plain(&element, depth + 1) => {}
+                    Ok(None) => return true,
+                    _ => return false,
+                }
+            }
+        }
+        Ok(View::Bool(_)) => element.value_is_one_of(&[0, 1]),
+        Ok(
+            View::Null
+            | View::Double(_)
+            | View::Int32(_)
+            | View::Int64(_)
+            | View::ObjectId(_)
+            | View::Date(_),
+        ) => true,
+        _ => false,
     }
 }
 
@@ -177,6 +254,54 @@ mod tests {
         let document = RawDocumentBuf::from_bytes(bytes).unwrap();
         let error = Body::pack(&document, &Bson::Int32(1)).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+    }
+
+    /// Packed both ways, of bytes that may be damaged: the short way never says anything else.
+    fn packs_alike(bytes: Vec<u8>, id: &Bson) -> bool {
+        let Ok(document) = RawDocumentBuf::from_bytes(bytes) else {
+            return false;
+        };
+        let quick = in_place(&document, id);
+        if let Some(quick) = &quick {
+            let slow = Body::rebuild(&document, id).expect("what is plain is sound");
+            assert_eq!(*quick, slow);
+        }
+        quick.is_some()
+    }
+
+    #[test]
+    fn the_short_way_packs_as_the_long_way_or_not_at_all() {
+        let oid = bson::oid::ObjectId::from_bytes([7; 12]);
+        let common = doc! { "_id": oid, "a": "text", "b": [1, 2.5, { "c": true }], "d": null,
+        "e": bson::DateTime::from_millis(5), "f": 1_i64, "g": { "h": "é" } };
+        let bytes = common.to_vec().unwrap();
+        assert!(packs_alike(bytes.clone(), &Bson::ObjectId(oid)));
+        let mut quick = 0;
+        for at in 4..bytes.len() {
+            for value in [0, 1, 2, 3, 4, 5, 8, 0x10, 0x7F, 0x80, 0xC3, 0xFF] {
+                let mut damaged = bytes.clone();
+                damaged[at] = value;
+                quick += usize::from(packs_alike(damaged, &Bson::ObjectId(oid)));
+            }
+        }
+        assert!(quick > 0);
+    }
+
+    #[test]
+    fn the_short_way_leaves_ids_and_revisions_elsewhere_to_the_long_way() {
+        let refused = [
+            doc! { "a": 1, "_id": 7 },
+            doc! { "_id": 7, "_v": 1 },
+            doc! { "_id": 7_i64, "a": 1 },
+            doc! { "_id": 7, "a": Bson::MaxKey },
+            doc! { "_id": 7, "a": nested(DEPTH_MAX) },
+        ];
+        for document in refused {
+            assert!(
+                !packs_alike(document.to_vec().unwrap(), &Bson::Int32(7)),
+                "{document}"
+            );
+        }
     }
 
     #[test]

@@ -290,6 +290,7 @@ impl Committer {
                     Some(error) => Err(refusal(error)),
                     None => chore.run(group),
                 };
+                group.keep();
                 answers.chores.push((answer, result));
                 false
             }

@@ -38,8 +38,11 @@ pub(super) struct Group {
     pub(super) seq: Seq,
     /// The wall clock of the whole group.
     now: bson::DateTime,
-    /// Pairs to write: the last word on each key.
-    pub(super) pairs: HashMap<Bytes, Option<Bytes>>,
+    /// Pairs to write: the last word on each key. In order, which the store below takes faster
+    /// than any other: its memory is a sorted structure too.
+    pub(super) pairs: BTreeMap<Bytes, Option<Bytes>>,
+    /// Those of the batch at hand, over `pairs`; dropped when it is refused.
+    batch: BTreeMap<Bytes, Option<Bytes>>,
     /// The same for entries of unique indexes, in order.
     unique: BTreeMap<Bytes, bool>,
     pub(super) counts: HashMap<CollectionNumber, Counts>,
@@ -55,7 +58,6 @@ pub(super) struct Group {
 
 /// How to take back one step of a batch.
 enum Undo {
-    Pair(Bytes, Option<Option<Bytes>>),
     Unique(Bytes, Option<bool>),
     Counts(CollectionNumber, Option<Counts>),
 }
@@ -73,7 +75,8 @@ impl Group {
             catalog,
             seq,
             now: bson::DateTime::now(),
-            pairs: HashMap::new(),
+            pairs: BTreeMap::new(),
+            batch: BTreeMap::new(),
             unique: BTreeMap::new(),
             counts: HashMap::new(),
             tags: Vec::new(),
@@ -103,6 +106,8 @@ impl Group {
             self.tags.truncate(tags);
             self.wholes.truncate(wholes);
             self.take_back();
+        } else {
+            self.keep();
         }
         result
     }
@@ -304,6 +309,7 @@ impl Group {
         self.seq = record.seq;
         self.undo.clear();
         self.tags.clear();
+        self.keep();
         Ok(())
     }
 
@@ -424,7 +430,7 @@ impl Group {
         };
         for values in old.iter().filter(|values| !new.keys.contains(values)) {
             let key = records::entry_key(index.number, values, id_key);
-            self.set_unique(index, key.clone(), false);
+            self.set_unique(index, &key, false);
             self.set(key, None);
         }
         for values in new.keys.iter().filter(|values| !old.contains(values)) {
@@ -464,7 +470,7 @@ impl Group {
         if index.spec.unique && self.taken(index, values, &key)? {
             return Err(duplicate(&collection.name, index));
         }
-        self.set_unique(index, key.clone(), true);
+        self.set_unique(index, &key, true);
         self.set(key, Some(Bytes::new()));
         Ok(())
     }
@@ -488,16 +494,16 @@ impl Group {
         Ok(false)
     }
 
-    fn set_unique(&mut self, index: &Index, key: Bytes, present: bool) {
+    fn set_unique(&mut self, index: &Index, key: &Bytes, present: bool) {
         if index.spec.unique {
             let old = self.unique.insert(key.clone(), present);
-            self.undo.push(Undo::Unique(key, old));
+            self.undo.push(Undo::Unique(key.clone(), old));
         }
     }
 
     /// The value of a key as this group leaves it so far.
     pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.pairs.get(key) {
+        match self.batch.get(key).or_else(|| self.pairs.get(key)) {
             Some(pair) => Ok(pair.clone()),
             None => self.view.get(key),
         }
@@ -510,8 +516,7 @@ impl Group {
     }
 
     pub(super) fn set(&mut self, key: Bytes, value: Option<Bytes>) {
-        let old = self.pairs.insert(key.clone(), value);
-        self.undo.push(Undo::Pair(key, old));
+        self.batch.insert(key, value);
     }
 
     fn recount(
@@ -541,10 +546,18 @@ impl Group {
         }
     }
 
+    /// The batch at hand is part of the group.
+    pub(super) fn keep(&mut self) {
+        match self.pairs.is_empty() {
+            true => std::mem::swap(&mut self.pairs, &mut self.batch),
+            false => self.pairs.extend(std::mem::take(&mut self.batch)),
+        }
+    }
+
     fn take_back(&mut self) {
+        self.batch.clear();
         while let Some(undo) = self.undo.pop() {
             match undo {
-                Undo::Pair(key, old) => restore(&mut self.pairs, key, old),
                 Undo::Counts(number, old) => restore(&mut self.counts, number, old),
                 Undo::Unique(key, Some(old)) => {
                     self.unique.insert(key, old);

@@ -239,8 +239,7 @@ impl Local {
         drop(threads.nudge);
         let ended = threads.committer.join().and(threads.upkeep.join());
         let last = self.shared.published.load().seq;
-        let log = &self.shared.log;
-        let closed = recovery::mark(log, last, recovery::CLOSED).and_then(|()| log.close());
+        let closed = recovery::close(&self.shared, last);
         self.shared.release();
         self.lock
             .lock()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::catalog::Catalog;
+use super::committer::Shared;
 use super::group::Group;
 use crate::engine::kv::Kv;
 use crate::engine::log::{Disk, Log, LogOptions, Opening, Record};
@@ -73,6 +74,25 @@ pub(super) fn recover(
         catalog,
         seq,
     })
+}
+
+/// Ends the log cleanly behind `last`, and leaves the next opening little to read, however much
+/// was written in this life.
+///
+/// # Errors
+/// `Unavailable` when the log cannot be written.
+pub(super) fn close(shared: &Shared, last: Seq) -> Result<()> {
+    let log = &shared.log;
+    let ended = log.begin_segment(bson::DateTime::now().timestamp_millis());
+    if let Ok(true) = ended {
+        // What fails here costs the next opening time, and nothing else: the log has it all.
+        if let Err(error) = shared.with_kv(|kv| kv.flush()) {
+            tracing::warn!(%error, "the next opening replays what the store holds in memory");
+        }
+    }
+    ended?;
+    mark(log, last, CLOSED)?;
+    log.close()
 }
 
 /// Appends an empty record behind `last`, and syncs.

@@ -147,6 +147,17 @@ impl Files {
         self.mark(&mut writer)
     }
 
+    /// Begins a new segment when the last one is long enough to make the next opening slow; says
+    /// whether.
+    pub(super) fn begin_segment(&self, now_ms: i64) -> Result<bool> {
+        let mut writer = self.writer()?;
+        if writer.end <= self.options.allocate_bytes {
+            return Ok(false);
+        }
+        let base = writer.last;
+        self.roll(&mut writer, base, now_ms).map(|()| true)
+    }
+
     /// Starts a new segment whose records are above `base`, with everything before it synced.
     pub(super) fn roll(&self, writer: &mut Writer, base: Seq, now_ms: i64) -> Result<()> {
         let number = writer.number;

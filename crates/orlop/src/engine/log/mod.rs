@@ -196,6 +196,21 @@ impl Log {
         }
     }
 
+    /// Begins a new segment if the last one holds more than the zeros of a fresh one, so that the
+    /// next opening, which reads the last segment whole, reads little. Says whether it did.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    ///
+    /// # Cost
+    /// Four syncs when it begins one.
+    pub(crate) fn begin_segment(&self, now_ms: i64) -> Result<bool> {
+        match &self.0 {
+            Place::Files(log) => log.begin_segment(now_ms),
+            Place::Memory(_) => Ok(false),
+        }
+    }
+
     /// Syncs, and leaves a mark that proves it: damage to the last records is then told from a torn
     /// tail. Appending afterwards is no error.
     ///

@@ -15,8 +15,8 @@ use bson::raw::RawBsonRef;
 
 pub use decimal::{Decimal, Rounding};
 pub use number::Number;
-pub(crate) use view::raw_element;
 pub use view::{Fields, FieldsIter, Malformed, Pointer, View, array_index};
+pub(crate) use view::{RawElement, raw_element};
 
 #[cfg(test)]
 mod tests;

@@ -296,6 +296,11 @@ fn elements(value: &[u8]) -> Result<Fields<'_>, Malformed> {
 }
 
 impl<'a> RawElement<'a> {
+    /// Whether the stored value is one byte, and that one of these.
+    pub(crate) fn value_is_one_of(&self, bytes: &[u8]) -> bool {
+        matches!(self.value, [byte] if bytes.contains(byte))
+    }
+
     /// The value.
     #[inline]
     pub(crate) fn view(&self) -> Result<View<'a>, Malformed> {
