@@ -3,6 +3,7 @@
 //! 100 000 documents; a million with `ORLOP_LONG=1`, best with `--release` (see docs/benchmarks.md).
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use orlop::Settings;
 use orlop_bench::{Store, decode, id, mine, runtime};

@@ -1,6 +1,7 @@
 //! What opening a store reads, alone in its process: the same for few documents and for many.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use orlop_bench::{Store, id, runtime};
 
