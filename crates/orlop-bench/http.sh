@@ -6,7 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds="${1:-5}"
-cargo build --release -p pdeck -p orlop-bench --bins
+# The profile of the benchmarks: release, with the names that a profiler shows.
+cargo build --profile bench -p pdeck -p orlop-bench --bins
 target="${CARGO_TARGET_DIR:-target}/release"
 work="$(mktemp -d)"
 ours='' base=''

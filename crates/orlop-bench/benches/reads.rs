@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use orlop::Settings;
 use orlop::cache::CacheSettings;
 use orlop_bench::baseline::Fjall;
-use orlop_bench::{Store, Task, decode, id, mix, runtime};
+use orlop_bench::{Store, Task, id, mix, runtime};
 
 const COUNT: u64 = 100_000;
 const USERS: u64 = 1_000;
@@ -43,14 +43,14 @@ fn cold_get(c: &mut Criterion) {
         });
     });
     group.bench_function("orlop", |b| {
-        let tasks = store.db.raw("tasks");
+        let tasks = store.tasks();
         let mut at = 0;
         b.iter_custom(|count| {
             runtime.block_on(async {
                 let started = Instant::now();
                 for _ in 0..count {
                     at += 1;
-                    let found = tasks.cached_get(id(mix(at) % COUNT), decode).await;
+                    let found = tasks.get(&id(mix(at) % COUNT).into()).await;
                     black_box(found.expect("it is read").expect("it is there"));
                 }
                 started.elapsed()

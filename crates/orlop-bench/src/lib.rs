@@ -11,12 +11,11 @@ pub mod sqlite;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::{Bson, Document, doc, oid::ObjectId};
-use orlop::document::{self, Declaration, Direction, Id, IndexSpec, Timestamp};
-use orlop::engine::Query;
-use orlop::pack::Body;
-use orlop::query::{Expr, Pred, Sort};
-use orlop::{Orlop, Result, Settings};
+use bson::{Document, doc, oid::ObjectId};
+use orlop::cache::Docs;
+use orlop::collection::Collection;
+use orlop::document::{self, Declaration, Id, Timestamp};
+use orlop::{Orlop, Settings};
 use tokio::runtime::Runtime;
 
 /// The documents of every benchmark, as an application declares them.
@@ -55,14 +54,6 @@ pub struct User {
     pub id: Id<User>,
 }
 
-/// A stored task as its type: what a typed collection passes to the cache.
-///
-/// # Errors
-/// `Invalid` when it does not fit.
-pub fn decode(body: &Body) -> Result<Task> {
-    document::decode(body.bytes())
-}
-
 /// A runtime as a service has it.
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -71,16 +62,12 @@ pub fn runtime() -> Runtime {
         .expect("a runtime starts")
 }
 
-/// The two indexes of the documents below.
+/// What [`Task`] declares, its two indexes and its scope, but for the schema: what is compared to
+/// in the benchmarks of writes checks no rules either.
 pub fn declaration() -> Declaration {
-    use orlop::document::Direction::{Ascending, Descending};
     Declaration {
-        indexes: vec![
-            IndexSpec::on([("userId", Ascending), ("priority", Descending)]),
-            IndexSpec::on([("userId", Ascending), ("dueDate", Ascending)]),
-        ],
-        scopes: vec![vec!["userId".to_owned()]],
-        ..Declaration::default()
+        schema: None,
+        ..<Task as document::Document>::declaration().clone()
     }
 }
 
@@ -92,17 +79,12 @@ pub fn id(n: u64) -> ObjectId {
     ObjectId::from_bytes(bytes)
 }
 
-/// The first 50 tasks of user `n` by falling priority, of the collection `tasks`.
-pub fn mine(tasks: &orlop::collection::Raw, n: u64) -> Query {
-    let user = Pred::Eq(Bson::ObjectId(id(n)));
-    Query {
-        filter: Expr::Field("userId".into(), user),
-        sort: Sort {
-            keys: vec![("priority".into(), Direction::Descending)],
-        },
-        limit: Some(50),
-        ..tasks.query()
-    }
+/// The first 50 tasks of user `n` by falling priority.
+pub async fn mine(tasks: &Collection<Task>, n: u64) -> Docs<Task> {
+    let user: Id<User> = id(n).into();
+    let mine = tasks.find(Task::user_id().eq(user));
+    let found = mine.sort(Task::priority().desc()).limit(50).await;
+    found.expect("the query runs")
 }
 
 /// Document `n` of `users` users: a task of about 500 bytes of BSON.
@@ -162,6 +144,11 @@ impl Store {
             folder,
             settings,
         }
+    }
+
+    /// Its tasks, typed.
+    pub fn tasks(&self) -> Collection<Task> {
+        self.db.collection()
     }
 
     /// The same store closed and opened again: nothing cached, everything in files.

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use orlop::Settings;
-use orlop_bench::{Store, decode, id, mine, runtime};
+use orlop_bench::{Store, id, mine, runtime};
 
 /// What a store may take besides its cache, in bytes: issued as a promise in docs/benchmarks.md.
 const BESIDES_CACHE: u64 = 150 * 1_000 * 1_000;
@@ -31,21 +31,20 @@ fn resident_size_stays_under_the_cache_bound_and_150_mb() {
     settings.cache.bytes_max = 32 * 1024 * 1024;
     let bound = settings.cache.bytes_max + BESIDES_CACHE;
     let store = Store::with(&runtime, settings);
-    let tasks = store.db.raw("tasks");
+    let tasks = store.tasks();
     let mut after_load = 0;
     runtime.block_on(async {
         for first in (0..count).step_by(50_000) {
             let documents = first..first + 50_000;
             let documents = documents.map(|n| orlop_bench::task(n, USERS));
-            tasks.put_many(documents).await.unwrap();
+            tasks.raw().put_many(documents).await.unwrap();
         }
         after_load = peak_bytes();
         for n in 0..count {
-            assert!(tasks.cached_get(id(n), decode).await.unwrap().is_some());
+            assert!(tasks.get(&id(n).into()).await.unwrap().is_some());
         }
         for n in 0..USERS {
-            let (list, _) = tasks.cached_list(mine(&tasks, n), decode).await.unwrap();
-            assert_eq!(list.len(), 50);
+            assert_eq!(mine(&tasks, n).await.len(), 50);
         }
     });
     let peak = peak_bytes();
