@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::engine::kv::Kv;
 use crate::{Error, ErrorKind, Outcome, Result};
@@ -14,6 +15,10 @@ use crate::{Error, ErrorKind, Outcome, Result};
 const FORMAT: u32 = 1;
 /// Name of the header.
 const HEADER: &str = "orlop-store";
+
+/// How often, and after which pause, a lock that is held is tried again.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A folder held by this process.
 pub(super) struct Held {
@@ -92,7 +97,7 @@ fn lock(folder: &Path) -> Result<File> {
         .truncate(false)
         .open(&path)
         .map_err(|error| failed("open for writing", &path, &error))?;
-    match lock.try_lock() {
+    match try_lock(&lock) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -112,6 +117,18 @@ fn lock(folder: &Path) -> Result<File> {
     let _ = lock.set_len(0);
     let _ = writeln!(lock, "{}", std::process::id());
     Ok(lock)
+}
+
+/// Takes the lock, trying for a tenth of a second: a program that is being started inherits it from
+/// a process that has just let go, until it runs.
+fn try_lock(lock: &File) -> std::result::Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 fn create_header(folder: &Path) -> Result<u128> {
