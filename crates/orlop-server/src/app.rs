@@ -1,6 +1,7 @@
 //! The service over one open store: its state and its routes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct AppSettings {
     pub body_bytes_max: usize,
     /// Longest time a request may take.
     pub request_timeout: Duration,
+    /// The store's folder, whose size the metrics tell. None for stores that have none.
+    pub folder: Option<PathBuf>,
     /// Time between two comments that keep a quiet feed open.
     pub keep_alive: Duration,
 }
@@ -41,6 +44,7 @@ impl Default for AppSettings {
             name: "orlop".into(),
             body_bytes_max: 20 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            folder: None,
             keep_alive: Duration::from_secs(15),
         }
     }

@@ -58,17 +58,22 @@ pub fn segment(id: &Bson) -> Result<String> {
         return Ok(id.to_hex());
     }
     if let Bson::String(text) = id {
-        let plain =
+        let bare =
             !matches!(text.as_str(), "" | "." | "..") && read(text).is_ok_and(|read| read == *id);
-        if plain {
-            return Ok(utf8_percent_encode(text, SEGMENT).to_string());
+        if bare {
+            return Ok(plain(text));
         }
     }
     let raw = bson::raw::RawBson::try_from(id.clone())
         .map_err(|error| Error::invalid(format!("malformed id: {error}")))?;
     let mut json = Vec::new();
     ejson::write_value(&mut json, raw.as_raw_bson_ref(), Style::Relaxed)?;
-    Ok(utf8_percent_encode(&String::from_utf8_lossy(&json), SEGMENT).to_string())
+    Ok(plain(&String::from_utf8_lossy(&json)))
+}
+
+/// Writes any text, such as a collection's name, as a segment of a path.
+pub fn plain(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 fn any(text: &str) -> Result<Bson> {

@@ -41,6 +41,7 @@ pub(crate) async fn serve(program: &Program, settings: &Settings) -> Result<()> 
         name: program.name().to_owned(),
         body_bytes_max: settings.body_bytes_max,
         request_timeout: settings.request_timeout,
+        folder: (settings.store != "memory:").then(|| PathBuf::from(&settings.store)),
         ..AppSettings::default()
     };
     let app = App::new(db.clone(), auth, app_settings, draining).await?;
@@ -49,7 +50,8 @@ pub(crate) async fn serve(program: &Program, settings: &Settings) -> Result<()> 
         .local_addr()
         .map_err(|error| taken(settings, &error))?;
     let holder = Announced::write(settings, address)?;
-    tracing::info!(%address, store = db.engine().capabilities().engine, "serving");
+    let engine = db.engine().capabilities().engine;
+    tracing::info!(%address, store = engine, "serving http://{address}");
     if !is_loopback(address.ip()) {
         tracing::warn!(
             %address,

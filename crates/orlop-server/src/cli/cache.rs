@@ -28,7 +28,7 @@ pub(super) async fn invalidate(client: &Client, args: &InvalidateArgs, json: boo
     let (path, body) = match &args.collection {
         None => ("/cache/invalidate".to_owned(), String::new()),
         Some(collection) => {
-            let collection = ids::segment(&bson::Bson::String(collection.clone()))?;
+            let collection = ids::plain(collection);
             (format!("/collections/{collection}/invalidate"), what(args)?)
         }
     };

@@ -26,7 +26,7 @@ pub(super) struct Page<'a> {
 }
 
 pub(super) async fn run(client: &Client, args: &ExportArgs, json: bool) -> Outcome {
-    let collection = ids::segment(&bson::Bson::String(args.collection.clone()))?;
+    let collection = ids::plain(&args.collection);
     let total = total(client, &collection, &args.collection).await?;
     let bar = terminal::progress(Some(total), false, json || args.file == Path::new("-"));
     let path = format!("/collections/{collection}/query");

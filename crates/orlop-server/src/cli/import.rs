@@ -78,7 +78,7 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(client: &'a Client, args: &ImportArgs) -> Result<Self> {
-        let collection = ids::segment(&bson::Bson::String(args.collection.clone()))?;
+        let collection = ids::plain(&args.collection);
         let mode = if args.replace { "replace" } else { "insert" };
         Ok(Self {
             client,

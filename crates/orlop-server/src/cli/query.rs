@@ -10,7 +10,7 @@ use super::{Outcome, terminal};
 use crate::ids;
 
 pub(super) async fn run(client: &Client, args: &QueryArgs, json: bool) -> Outcome {
-    let collection = ids::segment(&bson::Bson::String(args.collection.clone()))?;
+    let collection = ids::plain(&args.collection);
     let mut request = json!({ "limit": args.limit });
     if let Some(skip) = args.skip {
         request["skip"] = skip.into();

@@ -92,7 +92,7 @@ fn created(
         Some(body) => Answer::stored(StatusCode::CREATED, body, call.style, hide)?,
         None => Answer::empty(StatusCode::CREATED),
     };
-    let collection = ids::segment(&Bson::String(collection.to_owned()))?;
+    let collection = ids::plain(collection);
     let location = format!(
         "/api/v1/collections/{collection}/documents/{}",
         ids::segment(id)?

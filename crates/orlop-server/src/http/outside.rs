@@ -1,5 +1,6 @@
 //! What needs no credentials: the page, health, metrics, the description of the interface.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -57,6 +58,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Pro
     let mut out = String::new();
     app.requests.render(&mut out);
     cache(&app, &mut out);
+    disk(&app, &mut out).await;
     let seq = app.seq().await;
     single(
         &mut out,
@@ -85,6 +87,46 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Pro
     }
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], out).into_response())
+}
+
+/// Bytes of each part of the store's folder, the log among them.
+async fn disk(app: &App, out: &mut String) {
+    let Some(folder) = app.settings.folder.clone() else {
+        return;
+    };
+    // Reading a folder may wait for the disk.
+    let sizes = tokio::task::spawn_blocking(move || parts(&folder)).await;
+    out.push_str("# HELP orlop_disk_bytes Bytes of the store on disk, by part of its folder.\n");
+    out.push_str("# TYPE orlop_disk_bytes gauge\n");
+    for (part, bytes) in sizes.unwrap_or_default() {
+        line(out, "orlop_disk_bytes", &format!("part={part:?}"), bytes);
+    }
+}
+
+/// What stands at the top of a folder, with all it holds. Files that go away meanwhile count none.
+fn parts(folder: &Path) -> Vec<(String, u64)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut parts: Vec<_> = entries
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                size(&entry.path()),
+            )
+        })
+        .collect();
+    parts.sort();
+    parts
+}
+
+fn size(path: &Path) -> u64 {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| size(&entry.path())).sum()
+        }
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    }
 }
 
 fn cache(app: &App, out: &mut String) {

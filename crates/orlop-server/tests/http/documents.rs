@@ -239,6 +239,20 @@ async fn a_posted_document_gets_an_id_and_a_taken_one_is_refused() {
 }
 
 #[tokio::test]
+async fn a_location_leads_to_collections_of_any_name() {
+    let server = Server::new().await;
+    for name in ["42", "true", "a%2Fb", "a%20b", "%C3%BC"] {
+        let made = server
+            .post(&format!("/collections/{name}/documents"), json!({"_id": 1}))
+            .await
+            .is(201);
+        let path = made.header("location").strip_prefix("/api/v1");
+        let read = server.get(path.expect("a path here")).await.is(200);
+        assert_eq!(read.json(), json!({"_id": 1}), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn sensitive_fields_are_left_out_unless_asked_for() {
     let server = Server::new().await;
     server
