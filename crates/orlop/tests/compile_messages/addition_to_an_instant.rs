@@ -1,4 +1,4 @@
-//~ a field of type `orlop::document::Timestamp` is not a number
+//~ a field of type `Timestamp` is not a number
 
 use orlop::document::{Document, Id, Timestamp, Value};
 

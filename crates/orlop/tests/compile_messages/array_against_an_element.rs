@@ -1,4 +1,4 @@
-//~ an array of `std::string::String` cannot be compared with or set to `&str`
+//~ an array of `String` cannot be compared with or set to `&str`
 //~ one element: ask with `contains`, add with `push`
 
 use orlop::document::{Document, Id, Timestamp, Value};

@@ -1,4 +1,4 @@
-//~ `default = now` needs a `Timestamp`, not a `std::string::String`
+//~ `default = now` needs a `Timestamp`, not a `String`
 
 use orlop::document::*;
 

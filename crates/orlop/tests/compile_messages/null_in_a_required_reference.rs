@@ -1,4 +1,4 @@
-//~ `on_delete = set_null` needs an `Option` or a `Vec`, not `orlop::document::Id<User>`
+//~ `on_delete = set_null` needs an `Option` or a `Vec`, not `Id<User>`
 
 use orlop::document::*;
 

@@ -1,4 +1,4 @@
-//~ a field of type `Option<orlop::document::Timestamp>` cannot be compared with or set to `&str`
+//~ a field of type `Option<Timestamp>` cannot be compared with or set to `&str`
 
 use orlop::document::{Document, Id, Timestamp, Value};
 

@@ -1,5 +1,5 @@
 //~ type mismatch resolving `<Fixing as Document>::Id == Id<Event>`
-//~ expected this to be `orlop::document::Id<Event>`
+//~ expected this to be `Id<Event>`
 
 use orlop::document::*;
 

@@ -285,6 +285,7 @@ fn unknown_words_are_unsupported_and_malformed_ones_invalid() {
         doc! {"minLength": -1},
         doc! {"required": "title"},
         doc! {"enum": []},
+        doc! {"enum": [1, 2, 1.0]},
         doc! {"pattern": "("},
         doc! {"type": "string", "bsonType": "string"},
     ] {

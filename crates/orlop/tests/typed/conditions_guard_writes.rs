@@ -26,7 +26,7 @@ async fn try_add_adds_once_and_the_first_value_stays_after_reopen() {
     assert_eq!(stored.priority, 1.0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_callers_one_adds() {
     let tasks = memory().await.collection::<Task>();
     let add = |n: i64| {

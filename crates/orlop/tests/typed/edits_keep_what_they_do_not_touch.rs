@@ -97,6 +97,21 @@ async fn modify_changes_what_the_closure_changes() {
 }
 
 #[tokio::test]
+async fn modify_does_not_store_instants_that_a_reader_made_up() {
+    let db = memory().await;
+    let old = doc! {"_id": 1_i64, "owner": 7, "title": "old"};
+    db.raw("tasks").put(old).await.unwrap();
+    let tasks = db.register::<Task>().await.unwrap();
+    tasks
+        .modify(&Id::from(1), |task| task.title.push('!'))
+        .await
+        .unwrap();
+    let mut stored = stored(&db).await;
+    assert!(stored.remove("updatedAt").is_some());
+    assert_eq!(stored, doc! {"_id": 1_i64, "owner": 7, "title": "old!"});
+}
+
+#[tokio::test]
 async fn a_modify_that_changes_nothing_writes_nothing() {
     let (db, tasks) = with_legacy().await;
     let before = tasks.get(&Id::from(1)).await.unwrap().unwrap();
@@ -105,7 +120,7 @@ async fn a_modify_that_changes_nothing_writes_nothing() {
     assert_eq!(stored(&db).await, legacy());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_modifies_all_count() {
     let (_db, tasks) = with_legacy().await;
     let add = |n: usize| {

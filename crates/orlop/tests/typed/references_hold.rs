@@ -1,5 +1,8 @@
 //! References hold.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bson::doc;
 use orlop::document::{Document, Id};
 use orlop::{Collection, ErrorKind, Orlop};
@@ -242,15 +245,30 @@ async fn a_member_who_goes_is_taken_out_of_the_list() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deletes_and_references_that_race_never_leave_an_orphan() {
-    for round in 0..20 {
+    for round in 0..30 {
         let All { owners, decks, .. } = all().await;
         let (decks_too, owners_too) = (decks.clone(), owners.clone());
-        let put = tokio::spawn(async move { decks_too.put(&deck(5, 3)).await.is_ok() });
-        let delete = tokio::spawn(async move { owners_too.delete(&3.into()).await.unwrap() });
-        let (_, deleted) = (put.await.unwrap(), delete.await.unwrap());
-        assert!(deleted);
+        let gone = Arc::new(AtomicBool::new(false));
+        let gone_too = Arc::clone(&gone);
+        // Writes go on beside the delete, and one comes behind it.
+        let puts = tokio::spawn(async move {
+            for id in 5..15 {
+                let _ = decks_too.put(&deck(id, 3)).await;
+            }
+            while !gone_too.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            decks_too.put(&deck(15, 3)).await
+        });
+        let deleted = tokio::spawn(async move {
+            let deleted = owners_too.delete(&3.into()).await;
+            gone.store(true, Ordering::SeqCst);
+            deleted
+        });
+        names_nothing(puts.await.unwrap(), "owner");
+        assert!(deleted.await.unwrap().unwrap());
         let orphans = decks.count(Deck::owner().eq(Id::from(3))).await.unwrap();
         assert_eq!(orphans, 0, "round {round}");
     }

@@ -459,7 +459,7 @@ fn same(allowed: &Bson, element: &Element<'_>) -> bool {
 }
 
 /// MongoDB's equality of values in a schema: numbers by value, documents in any order of fields.
-fn equal(one: &Bson, other: &Bson) -> bool {
+pub(super) fn equal(one: &Bson, other: &Bson) -> bool {
     match (one, other) {
         (Bson::Document(one), Bson::Document(other)) => {
             one.len() == other.len()
@@ -557,15 +557,12 @@ fn is_fraction(element: &Element<'_>) -> bool {
     }
 }
 
-/// NaN is below every number, as in MongoDB's order.
 fn below(element: &Element<'_>, bound: &Bson, strict: bool) -> bool {
     if let (Some(number), Some(bound)) = (whole_of(element), as_whole(bound)) {
         return number < bound || (strict && number == bound);
     }
     let (number, bound) = (double_of(element), as_double(bound).unwrap_or(f64::NAN));
-    number < bound
-        || (strict && number == bound)
-        || (number.is_nan() && (strict || !bound.is_nan()))
+    apart(number, bound, strict).unwrap_or(number < bound)
 }
 
 fn above(element: &Element<'_>, bound: &Bson, strict: bool) -> bool {
@@ -573,7 +570,16 @@ fn above(element: &Element<'_>, bound: &Bson, strict: bool) -> bool {
         return number > bound || (strict && number == bound);
     }
     let (number, bound) = (double_of(element), as_double(bound).unwrap_or(f64::NAN));
-    number > bound || (strict && number == bound) || (bound.is_nan() && !number.is_nan())
+    apart(number, bound, strict).unwrap_or(number > bound)
+}
+
+/// Whether a number that equals its bound, or cannot be compared with it, breaks it. NaN is within
+/// no bound but itself, as in MongoDB.
+fn apart(number: f64, bound: f64, strict: bool) -> Option<bool> {
+    if number.is_nan() || bound.is_nan() {
+        return Some(strict || !(number.is_nan() && bound.is_nan()));
+    }
+    (number == bound).then_some(strict)
 }
 
 fn is_multiple(element: &Element<'_>, step: &Bson) -> bool {

@@ -190,7 +190,7 @@ pub(super) fn node(schema: &Document, at: &str) -> Result<Node> {
         match word.as_str() {
             "bsonType" => types(&mut node, &at, value, bson_type)?,
             "type" => types(&mut node, &at, value, json_type)?,
-            "enum" => node.one_of_values = Some(array(&at, word, value)?.clone()),
+            "enum" => node.one_of_values = Some(values(&at, value)?),
             "const" => node.one_of_values = Some(vec![value.clone()]),
             "minLength" => text(&mut node).min = Some(count(&at, word, value)?),
             "maxLength" => text(&mut node).max = Some(count(&at, word, value)?),
@@ -311,6 +311,20 @@ fn array<'a>(at: &str, word: &str, value: &'a Bson) -> Result<&'a Vec<Bson>> {
         Bson::Array(items) if !items.is_empty() => Ok(items),
         _ => malformed(at, word, "an array that is not empty was expected"),
     }
+}
+
+fn values(at: &str, value: &Bson) -> Result<Vec<Bson>> {
+    let values = array(at, "enum", value)?;
+    let twice = |(at, value)| {
+        values
+            .iter()
+            .take(at)
+            .any(|other| super::check::equal(value, other))
+    };
+    if values.iter().enumerate().any(twice) {
+        return malformed(at, "enum", "a value is there twice");
+    }
+    Ok(values.clone())
 }
 
 fn schema_of<'a>(at: &str, word: &str, value: &'a Bson) -> Result<&'a Document> {
