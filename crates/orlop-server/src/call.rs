@@ -245,7 +245,11 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Problem>
     Ok(given.then_some(Tags::These(tags)))
 }
 
-fn params(query: &str) -> Result<Vec<(String, String)>, Problem> {
+/// The decoded names and values of a query string, in order.
+///
+/// # Errors
+/// 400 when they are not UTF-8.
+pub(crate) fn params(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         let decoded = percent_decode_str(&text)

@@ -24,3 +24,13 @@ mod tokens;
 mod writes;
 
 pub use program::Program;
+
+/// Readers of untrusted text, for fuzzing. Not part of the API.
+#[doc(hidden)]
+pub mod testing {
+    /// What a query string asks for; none where the service answers 400.
+    pub fn query_string(query: &str) -> Option<bson::Document> {
+        let params = crate::call::params(query).ok()?;
+        crate::http::query::fields_of(&params).ok()
+    }
+}

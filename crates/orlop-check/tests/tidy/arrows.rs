@@ -12,6 +12,7 @@ const MODULES: &[&[&str]] = &[
     &["pack"],
     &["engine"],
     &["cache"],
+    &["trace"],
     &["collection"],
     &["migrate", "backup"],
     &["archive"],

@@ -10,7 +10,7 @@ mod insert;
 mod invalidate;
 mod outside;
 mod page;
-mod query;
+pub(crate) mod query;
 mod served;
 
 pub(crate) use page::Known;

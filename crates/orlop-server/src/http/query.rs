@@ -51,14 +51,18 @@ pub(super) async fn list(
     let text = Text::Params(query.as_deref().unwrap_or_default());
     let ask = prepare(&app, &call, &collection, text, || {
         call.only(PARAMS)?;
-        fields(&call)
+        fields_of(&call.params)
     })?;
     page(&app, &call, &ask).await
 }
 
-fn fields(call: &Call) -> Result<Document, Problem> {
+/// What the parameters of a query string ask for, as the body of a query says it.
+///
+/// # Errors
+/// 400 when a value is no Extended JSON or a name is given twice.
+pub(crate) fn fields_of(params: &[(String, String)]) -> Result<Document, Problem> {
     let mut fields = Document::new();
-    for (name, value) in &call.params {
+    for (name, value) in params {
         let value = match name.as_str() {
             "cursor" => Bson::String(value.clone()),
             _ if value.is_empty() => Bson::Boolean(true),

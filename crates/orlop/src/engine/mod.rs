@@ -15,6 +15,16 @@ pub(crate) mod records;
 pub mod testing {
     pub use super::log::disk::{Disk, DiskFile, RealDisk, Space};
     pub use super::log::faulty::{Crash, FaultyDisk};
+
+    /// A record of the log, read and written again.
+    ///
+    /// # Errors
+    /// What reading it refuses.
+    pub fn recode(seq: super::Seq, bytes: &bytes::Bytes) -> crate::Result<Vec<u8>> {
+        let mut written = Vec::new();
+        super::log::Record::decode(seq, bytes)?.encode(&mut written);
+        Ok(written)
+    }
 }
 
 use std::fmt::Debug;
