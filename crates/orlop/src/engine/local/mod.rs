@@ -43,7 +43,7 @@ const APPLIED: &str = "applied";
 /// How a store in this process runs. Plain data; `Default` suits a service.
 #[derive(Debug, Clone)]
 pub struct LocalSettings {
-    /// Memory for the blocks of the folder's files, in bytes. Default: 32 MiB.
+    /// Memory for the blocks of the folder's files, in bytes. Default: 16 MiB.
     ///
     /// More makes cold reads faster; the cache in front holds whole documents and saves more.
     pub block_cache_bytes: u64,
@@ -60,7 +60,7 @@ pub struct LocalSettings {
 impl Default for LocalSettings {
     fn default() -> Self {
         Self {
-            block_cache_bytes: 32 * 1024 * 1024,
+            block_cache_bytes: 16 * 1024 * 1024,
             space_floor_bytes: 64 * 1024 * 1024,
             feed_bytes: 1024 * 1024 * 1024,
             feed_age: Duration::from_secs(7 * 24 * 60 * 60),
