@@ -1,3 +1,5 @@
+//! Schemas accept and refuse what a real MongoDB does, on recorded cases.
+
 use bson::{Bson, Document, RawDocumentBuf};
 use orlop::document::schema::Validator;
 
