@@ -106,6 +106,50 @@ async fn names_of_the_stores_own_collections_are_refused_everywhere() {
 }
 
 #[tokio::test]
+async fn an_invalidation_reaches_every_scope_its_filter_pins() {
+    let server = Server::new().await;
+    let scopes = json!({"scope": [["a", "b"], ["a"], ["b"]]});
+    server.json("PUT", "/collections/t", scopes).await.is(201);
+    let how = async |filter: &serde_json::Value| {
+        let reply = server
+            .post("/collections/t/query", json!({"filter": filter}))
+            .await;
+        reply.header("cache-status").to_owned()
+    };
+    let filters = [json!({"a": 1}), json!({"b": 2}), json!({"a": 1, "b": 2})];
+    for filter in &filters {
+        how(filter).await;
+        assert_eq!(how(filter).await, "orlop; hit; detail=local", "{filter}");
+    }
+    let pins = json!({"filter": {"a": 1, "b": 2}});
+    server.post("/collections/t/invalidate", pins).await.is(204);
+    for filter in &filters {
+        assert_eq!(how(filter).await, "orlop; fwd=miss", "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_declared_sensitive_later_is_left_out_of_lists_asked_for_before() {
+    let server = Server::new().await;
+    server
+        .put("/collections/t/documents/1", json!({"secret": 4711}))
+        .await;
+    let list = async || {
+        server
+            .get("/collections/t/documents?limit=5")
+            .await
+            .is(200)
+            .text
+    };
+    assert!(list().await.contains("4711"), "it is no secret yet");
+    server
+        .json("PUT", "/collections/t", json!({"sensitive": ["secret"]}))
+        .await
+        .is(200);
+    assert!(!list().await.contains("4711"), "it is one now");
+}
+
+#[tokio::test]
 async fn an_invalidation_costs_a_miss_and_nothing_else() {
     let server = Server::new().await;
     server

@@ -102,6 +102,27 @@ async fn pages_show_every_document_once_while_others_write() {
 }
 
 #[tokio::test]
+async fn documents_passed_over_are_passed_over_once() {
+    let server = with_tasks(10).await;
+    let mut seen = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let query = json!({"skip": 3, "limit": 2, "cursor": cursor});
+        let page = server
+            .post("/collections/t/query", query)
+            .await
+            .is(200)
+            .json();
+        seen.extend(ids(&page));
+        cursor = page["cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, [3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_query_or_another_life_is_refused() {
     let server = with_tasks(5).await;
     let query = json!({"limit": 2});
