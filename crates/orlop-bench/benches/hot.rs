@@ -70,8 +70,9 @@ fn cached_get(c: &mut Criterion) {
     let ids: Vec<Id<Task>> = ids.collect();
     let mut group = c.benchmark_group("cached_get");
     group.measurement_time(Duration::from_secs(5));
+    // Outside of what criterion calls for each sample, so that all keys have their turn.
+    let mut at = 0;
     group.bench_function("quick_cache_independent", |b| {
-        let mut at = 0;
         b.iter_custom(|count| {
             let started = Instant::now();
             for _ in 0..count {
@@ -83,7 +84,6 @@ fn cached_get(c: &mut Criterion) {
     });
     group.bench_function("orlop_independent", |b| {
         let tasks = store.tasks();
-        let mut at = 0;
         b.iter_custom(|count| {
             runtime.block_on(async {
                 let started = Instant::now();
@@ -96,8 +96,8 @@ fn cached_get(c: &mut Criterion) {
             })
         });
     });
+    let mut next: Id<Task> = id(0).into();
     group.bench_function("quick_cache_dependent", |b| {
-        let mut next: Id<Task> = id(0).into();
         b.iter_custom(|count| {
             let started = Instant::now();
             for _ in 0..count {
@@ -109,7 +109,6 @@ fn cached_get(c: &mut Criterion) {
     });
     group.bench_function("orlop_dependent", |b| {
         let tasks = store.tasks();
-        let mut next: Id<Task> = id(0).into();
         b.iter_custom(|count| {
             runtime.block_on(async {
                 let started = Instant::now();
@@ -132,11 +131,16 @@ fn following(task: &Task) -> Id<Task> {
 /// Lists of 50, of 2 000 users in an order that looks random. The query is built each time.
 fn cached_list(c: &mut Criterion, runtime: &Runtime, store: &Store) {
     let tasks = store.tasks();
-    let stats = store.db.cache_stats().misses;
+    runtime.block_on(async {
+        for n in 0..USERS {
+            mine(&tasks, n).await;
+        }
+    });
+    let misses = store.db.cache_stats().misses;
     let mut group = c.benchmark_group("cached_list");
     group.measurement_time(Duration::from_secs(5));
+    let mut at = 0;
     group.bench_function("orlop_50", |b| {
-        let mut at = 0;
         b.iter_custom(|count| {
             runtime.block_on(async {
                 let started = Instant::now();
@@ -150,8 +154,7 @@ fn cached_list(c: &mut Criterion, runtime: &Runtime, store: &Store) {
         });
     });
     group.finish();
-    let missed = store.db.cache_stats().misses - stats;
-    assert!(missed <= USERS, "each list is loaded at most once");
+    assert_eq!(store.db.cache_stats().misses, misses, "all are cached");
 }
 
 criterion_group!(benches, cached_get);

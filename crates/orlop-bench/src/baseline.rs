@@ -12,7 +12,7 @@ use crate::{declaration, id, task};
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The same memory for blocks as a store of ours has.
-const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+const BLOCK_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// One keyspace with fjall's own settings, in a temporary folder that goes with it.
 pub struct Fjall {
