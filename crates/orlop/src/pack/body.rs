@@ -125,9 +125,7 @@ impl Body {
 /// The packed document when nothing of it has to move: `_id` is in front already, there is no `_v`,
 /// and it holds only values whose form can be judged in one pass. None says nothing: look closer.
 ///
-/// # Source
-/// Nearly every document of an application is like this. One pass and one copy take a fifth of
-/// what taking the elements apart takes; see docs/benchmarks.md "Writes".
+/// Nearly every document of an application is like this, and takes one pass and one copy.
 fn in_place(document: &RawDocument, id: &Bson) -> Option<Vec<u8>> {
     let bytes = document.as_bytes();
     let mut rest = bytes.get(4..bytes.len() - 1)?;
